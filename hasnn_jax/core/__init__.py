@@ -1,0 +1,23 @@
+"""Pure functions on arrays: bit-plane coding, its surrogate gradients, value ranges and spiking neurons."""
+
+from hasnn_jax.core.bit_planes import BitPlaneCoding, bit_planes, decode_bit_planes, decode_rate, encode
+from hasnn_jax.core.neurons import IF, LIF, Neuron
+from hasnn_jax.core.packing import pack, unpack
+from hasnn_jax.core.spike_surrogates import ArcTan, FastSigmoid, Rectangle, Sigmoid, SpikeSurrogate, Triangle, spike
+from hasnn_jax.core.surrogates import (
+    FourierSine,
+    GradientRescaling,
+    SigSine,
+    Surrogate,
+    TanhSine,
+    no_rescaling,
+    order_aware_rescaling,
+)
+from hasnn_jax.core.value_range import scale_to_unit, value_bounds
+
+__all__ = [
+    "ArcTan", "BitPlaneCoding", "FastSigmoid", "FourierSine", "GradientRescaling", "IF", "LIF", "Neuron",
+    "Rectangle", "SigSine", "Sigmoid", "SpikeSurrogate", "Surrogate", "TanhSine", "Triangle", "bit_planes",
+    "decode_bit_planes", "decode_rate", "encode", "no_rescaling", "order_aware_rescaling", "pack",
+    "scale_to_unit", "spike", "unpack", "value_bounds",
+]  # fmt: skip

@@ -1,0 +1,125 @@
+"""Spiking neurons: integrate-and-fire (IF) and leaky integrate-and-fire (LIF), scanned over time.
+
+A neuron is a frozen dataclass that holds no state: `neuron(currents)` starts every call at a membrane of 0.
+One step charges the membrane, fires where it has reached the threshold, and resets where it fired:
+
+    IF:   h[t] = v[t-1] + x[t]
+    LIF:  h[t] = v[t-1] + (x[t] - v[t-1]) / tau          (decay_input=True)
+          h[t] = v[t-1] - v[t-1] / tau + x[t]            (decay_input=False)
+    s[t] = H(h[t] - threshold)
+    v[t] = h[t] (1 - s[t])                               (reset="hard", to zero)
+    v[t] = h[t] - threshold s[t]                         (reset="soft", by subtraction)
+"""
+
+import dataclasses
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from hasnn_jax.core.spike_surrogates import ArcTan, SpikeSurrogate, spike
+
+Reset = Literal["hard", "soft"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Neuron:
+    """What IF and LIF share; a subclass says how the membrane charges.
+
+    Attributes:
+      threshold: membrane at which the neuron fires, > 0, in the units of the input current.
+      reset: "hard" sets the membrane of a neuron that fired to 0, "soft" subtracts the threshold.
+      detach_reset: stop the gradient from flowing through the reset.
+      surrogate: derivative that stands in for the spike's in the backward pass.
+    """
+
+    threshold: float = 1.0
+    reset: Reset = "hard"
+    detach_reset: bool = False
+    surrogate: SpikeSurrogate = ArcTan()
+
+    def __post_init__(self):
+        if not self.threshold > 0:
+            raise ValueError(f"threshold: expected a number above 0, got {self.threshold!r}")
+        if self.reset not in ("hard", "soft"):
+            raise ValueError(f"reset: expected 'hard' or 'soft', got {self.reset!r}")
+
+    def charge(self, v: Array, x: Array) -> Array:
+        """Membrane after taking in one step's current, before firing."""
+        raise TypeError(f"{type(self).__name__} does not say how its membrane charges; use IF or LIF")
+
+    def step(self, v: Array, x: Array) -> tuple[Array, Array]:
+        """One time step: membrane and current in, membrane after the reset and spikes (0 or 1) out."""
+        h = self.charge(v, x)
+        s = spike(h - self.threshold, self.surrogate)
+        fired = jax.lax.stop_gradient(s) if self.detach_reset else s
+        v = h * (1 - fired) if self.reset == "hard" else h - self.threshold * fired
+        return v, s
+
+    def trace(self, currents: Array) -> tuple[Array, Array]:
+        """Runs over time and keeps the membrane: `currents` [T, ...] -> spikes, membranes, both [T, ...].
+
+        The membrane is the one after the reset, kept in float32 (float64 for float64 currents).
+        """
+
+        def step(v, x):
+            v, s = self.step(v, x)
+            return v, (s, v)
+
+        return self._scan(step, currents)
+
+    def __call__(self, currents: Array) -> Array:
+        """Runs over time: `currents` [T, ...], floating, any value -> spikes [T, ...] in {0, 1}, same dtype.
+
+        The membrane is kept in float32 (float64 for float64 currents), whatever the dtype of the currents.
+        """
+        _require_time_axis(currents)
+        # Only the currents are kept for the backward pass; the membranes are cheap to compute again.
+        return jax.checkpoint(lambda x: self._scan(self.step, x))(currents).astype(currents.dtype)
+
+    @staticmethod
+    def _scan(step, currents):
+        _require_time_axis(currents)
+        currents = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
+        rest = jnp.zeros_like(currents[0])
+        return jax.lax.scan(step, rest, currents, unroll=currents.shape[0])[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class IF(Neuron):
+    """Integrate-and-fire: the paper's neuron."""
+
+    def charge(self, v: Array, x: Array) -> Array:
+        return v + x
+
+
+@dataclasses.dataclass(frozen=True)
+class LIF(Neuron):
+    """Leaky integrate-and-fire: the release's neuron, with tau = 2 and a decayed input.
+
+    Attributes:
+      tau: membrane time constant in time steps, > 1.
+      decay_input: divide the incoming current by tau too.
+    """
+
+    tau: float = 2.0
+    decay_input: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (math.isfinite(self.tau) and self.tau > 1):
+            raise ValueError(f"tau: expected a finite number above 1, got {self.tau!r}")
+
+    def charge(self, v: Array, x: Array) -> Array:
+        return v + (x - v) / self.tau if self.decay_input else v - v / self.tau + x
+
+
+def _require_time_axis(currents: Array) -> None:
+    if currents.ndim == 0 or currents.shape[0] == 0:
+        raise ValueError(
+            f"currents: expected an array [T, ...] with at least one time step, got shape {tuple(currents.shape)}"
+        )
+    if not jnp.issubdtype(currents.dtype, jnp.floating):
+        raise TypeError(f"currents: expected a floating dtype, got {currents.dtype}; use currents.astype('float32')")

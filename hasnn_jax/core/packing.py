@@ -1,0 +1,33 @@
+"""Eight binary time steps in one byte: what is worth keeping of a spike train."""
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def pack(spikes: Array) -> Array:
+    """Packs spikes [T, ...] of 0 and 1, T <= 8, into uint8 [...]; step t becomes bit 7 - t.
+
+    The bytes of `encode` with the most significant plane first are therefore the values 0..255 themselves.
+    """
+    _require_steps(spikes.shape[0] if spikes.ndim else 0)
+    bits = spikes.astype(jnp.uint8)
+    shifts = jnp.arange(7, 7 - spikes.shape[0], -1, dtype=jnp.uint8)
+    return jnp.sum(bits << _time_axis(shifts, spikes.ndim), axis=0, dtype=jnp.uint8)
+
+
+def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
+    """Unpacks uint8 [...] into spikes [steps, ...] of 0 and 1 in `dtype`; the inverse of `pack`."""
+    _require_steps(steps)
+    if packed.dtype != jnp.uint8:
+        raise TypeError(f"packed: expected uint8, got {packed.dtype}")
+    shifts = jnp.arange(7, 7 - steps, -1, dtype=jnp.uint8)
+    return ((packed[None] >> _time_axis(shifts, packed.ndim + 1)) & 1).astype(dtype)
+
+
+def _time_axis(values: Array, ndim: int) -> Array:
+    return values.reshape((-1,) + (1,) * (ndim - 1))
+
+
+def _require_steps(steps: int) -> None:
+    if not 1 <= steps <= 8:
+        raise ValueError(f"a byte holds 1 to 8 time steps, got {steps}")

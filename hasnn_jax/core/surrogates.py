@@ -1,0 +1,150 @@
+"""Surrogate gradients of the bit-plane encoder.
+
+Bit plane k of a value x in 0..255 is a square wave of half period c = 2^k. Its derivative is zero almost
+everywhere, so the backward pass uses that of a smooth periodic wave in its place. Every such wave is a
+function of the angle theta = pi x / c, so a surrogate needs only sin(theta) and cos(theta); and because the
+angle doubles from one plane to the next lower one, one sine and one cosine give all eight planes.
+
+The derivatives are those of the paper's surrogate gradients, in the exact form that the release computes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+GradientRescaling = Callable[[int], float]
+NUM_PLANES = 8
+
+
+def order_aware_rescaling(order: int) -> float:
+    """F_k = k / 2^(7-k), the paper's factor on plane k's gradient; k = 0 is the least significant plane."""
+    return order / 2.0 ** (NUM_PLANES - 1 - order)
+
+
+def no_rescaling(order: int) -> float:
+    """Every plane's surrogate gradient as it is: the paper's ablation."""
+    return 1.0
+
+
+def plane_angles(x: Array, planes: int = NUM_PLANES) -> Iterator[tuple[int, Array, Array]]:
+    """Yields (k, sin(pi x / 2^k), cos(pi x / 2^k)) for the `planes` highest orders k, from 7 downwards.
+
+    Args:
+      x: floating array of any shape, values in 0..255.
+      planes: how many of the highest-order planes, 1..8.
+    """
+    sin, cos = jnp.sin(x * (math.pi / 128)), jnp.cos(x * (math.pi / 128))
+    for order in range(NUM_PLANES - 1, NUM_PLANES - 1 - planes, -1):
+        yield order, sin, cos
+        sin, cos = 2 * sin * cos, 2 * cos * cos - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Surrogate:
+    """A smooth periodic stand-in for the bit planes; a subclass gives its value and slope from the angle.
+
+    To try another shape, subclass this, decorate it with `@dataclasses.dataclass(frozen=True)` and define
+    `value` and `slope`; it then works in `BitPlaneCoding` and in every model.
+    """
+
+    def value(self, sin: Array, cos: Array) -> Array:
+        """The wave at an angle, about 0..1, given the angle's sine and cosine."""
+        raise TypeError(f"{type(self).__name__} defines no value(sin, cos)")
+
+    def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
+        """Derivative with respect to x, given sin(pi x / c), cos(pi x / c) and the half period c = 2^k."""
+        raise TypeError(f"{type(self).__name__} defines no slope(sin, cos, half_period)")
+
+    def wave(self, x: Array) -> Array:
+        """The smooth planes: x [...] in 0..255 -> [8, ...], least significant plane first."""
+        return jnp.stack([self.value(sin, cos) for _, sin, cos in plane_angles(x)][::-1])
+
+    def derivative(self, x: Array, rescaling: GradientRescaling = no_rescaling) -> Array:
+        """The planes' surrogate derivatives: x [...] in 0..255 -> [8, ...], least significant plane first.
+
+        `rescaling` maps a plane's order to the factor on its derivative; `order_aware_rescaling` is the
+        paper's.
+        """
+        slopes = [rescaling(k) * self.slope(sin, cos, 2.0**k) for k, sin, cos in plane_angles(x)]
+        return jnp.stack(slopes[::-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class SigSine(Surrogate):
+    """Sigmoid of a sine: sigmoid(alpha sin(theta)).
+
+    Attributes:
+      alpha: sharpness; negative, for a plane is 1 where its sine is negative. The release's is -10.
+    """
+
+    alpha: float = -10.0
+
+    def value(self, sin: Array, cos: Array) -> Array:
+        return jax.nn.sigmoid(self.alpha * sin)
+
+    def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
+        s = jax.nn.sigmoid(self.alpha * sin)
+        # s (1 - s) cancels where s is near 1; sigmoid(-u) is 1 - s without the cancellation.
+        return s * jax.nn.sigmoid(-self.alpha * sin) * (self.alpha * math.pi / half_period) * cos
+
+
+@dataclasses.dataclass(frozen=True)
+class TanhSine(Surrogate):
+    """Half of one plus the tanh of a sine: (1 + tanh(alpha sin(theta))) / 2.
+
+    Attributes:
+      alpha: sharpness; negative, as in SigSine. The release's is -10.
+    """
+
+    alpha: float = -10.0
+
+    def value(self, sin: Array, cos: Array) -> Array:
+        return (1 + jnp.tanh(self.alpha * sin)) / 2
+
+    def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
+        # sech^2(u) = 4 s(2u) s(-2u) with s the logistic function: exact in the tails, where 1 - tanh^2 is not.
+        u = 2 * self.alpha * sin
+        half_sech2 = 2 * jax.nn.sigmoid(u) * jax.nn.sigmoid(-u)
+        return half_sech2 * (self.alpha * math.pi / half_period) * cos
+
+
+@dataclasses.dataclass(frozen=True)
+class FourierSine(Surrogate):
+    """The square wave's Fourier series, cut after `order` odd harmonics n = 1, 3, ..., 2 order - 1.
+
+    The wave is 1/2 - sum of 2 / (n pi) sin(n theta); its derivative, -sum of (2 / c) cos(n theta), is joined
+    by a constant `offset`, which the release has at 1/2 although the series' own derivative has none: under
+    order-aware rescaling it passes the gradient straight through the high planes.
+
+    Attributes:
+      order: number of odd harmonics, >= 1. The release's is 5.
+      offset: constant added to every plane's derivative.
+    """
+
+    order: int = 5
+    offset: float = 0.5
+
+    def __post_init__(self):
+        if not (isinstance(self.order, int) and self.order >= 1):
+            raise ValueError(f"order: expected a whole number of harmonics, 1 or more, got {self.order!r}")
+
+    def value(self, sin: Array, cos: Array) -> Array:
+        double_cos = 2 * (2 * cos * cos - 1)
+        previous, current, total = -sin, sin, jnp.zeros_like(sin)
+        for n in range(1, 2 * self.order, 2):
+            total += current / n
+            previous, current = current, double_cos * current - previous
+        return 0.5 - (2 / math.pi) * total
+
+    def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
+        # cos((n + 2) theta) = 2 cos(2 theta) cos(n theta) - cos((n - 2) theta): no further cosines.
+        double_cos = 2 * (2 * cos * cos - 1)
+        previous, current, total = cos, cos, jnp.zeros_like(cos)
+        for _ in range(self.order):
+            total += current
+            previous, current = current, double_cos * current - previous
+        return self.offset - (2 / half_period) * total

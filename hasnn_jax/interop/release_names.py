@@ -1,0 +1,55 @@
+"""How the release's state-dict names correspond to this project's variables, for both families."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hasnn_jax.models import HybridResNet, HybridVGG
+
+Model = HybridResNet | HybridVGG
+
+_LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+def release_name(model: Model, path: tuple[str, ...]) -> str | None:
+    """The release's name for a variable, given its path without the collection; None where it has none.
+
+    The tracked value range (`encoder/low`, `encoder/high`) is this project's own and has no counterpart.
+    """
+    *modules, leaf = path
+    if leaf not in _LEAVES:
+        return None
+    module = _resnet_module(model, modules) if isinstance(model, HybridResNet) else _vgg_module(model, modules)
+    return f"{module}.{_LEAVES[leaf]}"
+
+
+def _resnet_module(model: HybridResNet, modules: list[str]) -> str:
+    if modules == ["classifier"]:
+        return "fc"
+    block, path, layer = modules
+    if block == "stem":
+        return f"init_conv.{path}_init_conv.init_conv.{0 if layer == 'conv' else 1}"
+    stage, index = (int(n) for n in re.findall(r"\d+", block))
+    kind = "basic_block" if model.block == "basic" else "bottleneck"
+    layer = {"shortcut_conv": "downsample.0", "shortcut_norm": "downsample.1"}.get(layer, layer.replace("norm", "bn"))
+    return f"layer{stage}.{index - 1}.{path}_{kind}.{layer}"
+
+
+def _vgg_module(model: HybridVGG, modules: list[str]) -> str:
+    block, path, layer = modules
+    prefix = path[0] + "dv"  # "adv" or "sdv"
+    if block == "head":
+        # Between the blocks and the head the release counts its pooling and its flattening.
+        index, position = model.depth + 3, 2 * (int(layer.removeprefix("dense")) - 1)
+    else:
+        index, position = int(block.removeprefix("block")) - 1, 0 if layer == "conv" else 1
+    return f"dv.{index}.{prefix}_block.{prefix}.{position}"
+
+
+def walk(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields (path, leaf) for a nested mapping."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from walk(value, (*path, key))
+        else:
+            yield (*path, key), value

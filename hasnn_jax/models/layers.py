@@ -1,0 +1,202 @@
+"""The layers that both paths share. Arrays are [B, H, W, C], or [T, B, H, W, C] over time.
+
+Synapses and normalisation do not look at time: the convolution folds it into the batch, BatchNorm takes its
+statistics over time, batch and space together.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from hasnn_jax import core
+from hasnn_jax.core.value_range import require_whole_groups
+
+BATCH_AXIS = -4  # of [..., B, H, W, C]
+
+
+def torch_uniform(fan_in: int) -> Callable[..., Array]:
+    """PyTorch's default initialisation of weights and biases: uniform in +-1 / sqrt(fan_in)."""
+    bound = 1 / math.sqrt(fan_in)
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Conv(nn.Module):
+    """Bias-free square convolution with PyTorch's symmetric padding, kernel // 2 on every side.
+
+    [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32.
+    """
+
+    features: int
+    kernel: int
+    stride: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
+        pad = (self.kernel // 2, self.kernel // 2)
+        convolve = functools.partial(
+            jax.lax.conv_general_dilated,
+            rhs=kernel.astype(self.dtype),
+            window_strides=(self.stride, self.stride),
+            padding=(pad, pad),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return _time_folded(convolve, x.astype(self.dtype))
+
+
+class Dense(nn.Module):
+    """Linear layer with bias: [..., C] -> [..., features], in `dtype`; parameters are float32."""
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        init = torch_uniform(x.shape[-1])
+        kernel = self.param("kernel", init, (x.shape[-1], self.features))
+        bias = self.param("bias", init, (self.features,))
+        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over everything but channels, with PyTorch's running statistics.
+
+    The running variance is the unbiased one, n / (n - 1); `momentum` is the share of the new batch.
+    Statistics are float32 or wider whatever the dtype of the input.
+
+    Attributes:
+      momentum: running = (1 - momentum) running + momentum batch.
+      epsilon: added to the variance.
+      statistics_group: how many consecutive examples share statistics; None for the whole batch. Running
+        statistics take the mean over the groups.
+    """
+
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+    statistics_group: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """[..., B, H, W, C] -> the same shape and dtype; with `train`, updates "batch_stats" if mutable."""
+        channels, batch = x.shape[-1], x.shape[BATCH_AXIS]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+
+        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        if not train:
+            weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+            return ((exact - running_mean.value) * weight + bias).astype(x.dtype)
+
+        group = self.statistics_group or batch
+        require_whole_groups(batch, group)
+        grouped = exact.reshape((*x.shape[:BATCH_AXIS], batch // group, group, *x.shape[BATCH_AXIS + 1 :]))
+        axes = tuple(a for a in range(grouped.ndim) if a not in (x.ndim + BATCH_AXIS, grouped.ndim - 1))
+        mean = jnp.mean(grouped, axes, keepdims=True)
+        centred = grouped - mean
+        var = jnp.mean(centred * centred, axes, keepdims=True)
+        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
+            count = math.prod(grouped.shape[a] for a in axes)
+            unbiased = var * (count / max(count - 1, 1))
+            self._track(running_mean, mean)
+            self._track(running_var, unbiased)
+        y = centred * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
+        return y.reshape(x.shape).astype(x.dtype)
+
+    def _track(self, running, batch_values):
+        new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
+        running.value = (1 - self.momentum) * running.value + self.momentum * jax.lax.stop_gradient(new)
+
+
+class Encoder(nn.Module):
+    """Bit-plane encoder with a memory of the value range: [B, ...] -> spikes [T, B, ...], same dtype.
+
+    With `coding.value_range` "batch" or "example" it is `core.encode`. With "running" it uses the range of
+    the batch (of each statistics group) in training and tracks it as BatchNorm tracks its mean; in evaluation
+    it uses the tracked one, so that an example's planes depend on that example only.
+
+    Attributes:
+      coding: planes, order, surrogate gradient, value range.
+      statistics_group: how many consecutive examples share a range; None for the whole batch.
+      momentum: share of the new batch in the running range.
+    """
+
+    coding: core.BitPlaneCoding
+    statistics_group: int | None = None
+    momentum: float = 0.1
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        if self.coding.value_range == "example":
+            bounds = core.value_bounds(exact, 1)
+        elif self.coding.value_range == "batch":
+            bounds = core.value_bounds(exact, self.statistics_group)
+        else:
+            bounds = self._running_bounds(exact, train)
+        return _as_one_array(core.encode(x, self.coding, bounds))
+
+    def _running_bounds(self, x, train):
+        low = self.variable("batch_stats", "low", jnp.zeros, ())
+        high = self.variable("batch_stats", "high", jnp.ones, ())
+        if not train:
+            return low.value, high.value
+        bounds = core.value_bounds(x, self.statistics_group)
+        if self.is_mutable_collection("batch_stats") and not self.is_initializing():
+            for running, batch_bound in zip((low, high), bounds, strict=True):
+                new = jax.lax.stop_gradient(jnp.mean(batch_bound))
+                running.value = (1 - self.momentum) * running.value + self.momentum * new
+        return bounds
+
+
+def spiking_activation(neuron: core.Neuron) -> Callable[[Array], Array]:
+    """The neuron as an activation function, currents [T, ...] -> spikes [T, ...], computed once."""
+    return functools.partial(_fire, neuron)
+
+
+def _fire(neuron, currents):
+    return _as_one_array(neuron(currents))
+
+
+def _as_one_array(spikes: Array) -> Array:
+    """Keeps XLA from computing a spike train again inside every operation that reads it."""
+    return jax.lax.optimization_barrier(spikes)
+
+
+def average_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
+    """Average pooling of [..., H, W, C]; padding is counted, as PyTorch does by default."""
+    return _pool(nn.avg_pool, x, window, stride, padding)
+
+
+def max_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
+    """Max pooling of [..., H, W, C]; padding never wins."""
+    return _pool(nn.max_pool, x, window, stride, padding)
+
+
+def _pool(pool, x, window, stride, padding):
+    pads = ((padding, padding), (padding, padding))
+    return _time_folded(lambda images: pool(images, (window, window), (stride, stride), pads), x)
+
+
+def _time_folded(function, x):
+    """Applies a function of images [N, H, W, C] to [..., H, W, C]."""
+    y = function(x.reshape((-1, *x.shape[-3:])))
+    return y.reshape((*x.shape[:-3], *y.shape[1:]))
+
+
+def global_average_pool(x: Array) -> Array:
+    """Mean over space: [..., H, W, C] -> [..., C]."""
+    return jnp.mean(x, axis=(-3, -2))

@@ -1,0 +1,83 @@
+"""Model names: `create_model("has8_resnet_b32_m2_d4", num_classes=100)`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from hasnn_jax.lookup import look_up, unknown_name
+from hasnn_jax.models.hybrid import Path, Paths
+from hasnn_jax.models.resnet import STAGE_SIZES, BlockKind, HybridResNet, StemKind
+from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
+from hasnn_jax.models.vgg import HybridVGG
+
+# The names listed are the paper's and their neighbours; any width, multiplier and VGG depth is accepted.
+_PAPER_NAMES = ("has8_resnet_b32_m2_d4", "has8_resnet_b64_m2_d4", "has8_vgg_b16_m2_d4", "has8_vgg_b24_m2_d4")
+_DEEPER_NAMES = tuple(f"has8_resnet{depth}_b{width}" for depth in STAGE_SIZES for width in (32, 64) if depth != 18)
+_RESNET18 = re.compile(r"has8_resnet_b(\d+)_m2_d4")
+_RESNET = re.compile(r"has8_resnet(\d+)_b(\d+)")
+_VGG = re.compile(r"has8_vgg_b(\d+)_m(\d+)_d(\d+)")
+
+
+def list_models() -> list[str]:
+    """The named models: HAS-8-ResNet[b32-m2-d4] of the paper is "has8_resnet_b32_m2_d4", and so on.
+
+    `create_model` also takes every other width, multiplier and VGG depth in names of the same pattern.
+    """
+    return sorted(_PAPER_NAMES + _DEEPER_NAMES)
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    *,
+    spiking: SpikingSpec = AS_DESCRIBED,
+    paths: Sequence[Path] = ("ann", "snn"),
+    stem: StemKind = "imagenet",
+    statistics_group: int | None = None,
+    dtype: Any = jnp.float32,
+) -> HybridResNet | HybridVGG:
+    """Makes a model by name.
+
+    Args:
+      name: one of `list_models()`, or the same pattern with other numbers: "has8_resnet_b8_m2_d4" (depth 18),
+        "has8_resnet50_b16", "has8_vgg_b4_m2_d2".
+      num_classes: number of logits, 1 or more.
+      spiking: coding, neuron and decoder: AS_DESCRIBED, AS_RELEASED or a variation of them.
+      paths: ("ann", "snn") is the hybrid, ("ann",) and ("snn",) are the pure baselines.
+      stem: "imagenet" (7x7 stride 2, pool) or "small" (3x3 stride 1, for images of 64 pixels or less); ResNets only.
+      statistics_group: how many consecutive examples share batch statistics and value range; None: all.
+      dtype: of convolutions and linear layers. Parameters, statistics and membranes stay float32.
+
+    Raises:
+      ValueError: an unknown name (the nearest valid one is given) or a value out of range.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes: expected 1 or more, got {num_classes}")
+    if statistics_group is not None and statistics_group < 1:
+        raise ValueError(f"statistics_group: expected 1 or more examples, or None for all; got {statistics_group}")
+    look_up("stem", stem, {"imagenet": None, "small": None})
+    shared = {"active": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
+    if match := _VGG.fullmatch(name):
+        base_width, multiplier, depth = _positive(name, match)
+        if stem != "imagenet":
+            raise ValueError(f"stem: {name} is a VGG and has no stem to choose; leave it at 'imagenet'")
+        return HybridVGG(num_classes, base_width, multiplier, depth, Paths(**shared))
+    if match := _RESNET18.fullmatch(name):
+        depth, (base_width,) = 18, _positive(name, match)
+    elif match := _RESNET.fullmatch(name):
+        depth, base_width = _positive(name, match)
+    else:
+        raise unknown_name("model", name, list_models())
+    if depth not in STAGE_SIZES:
+        raise unknown_name("model", name, list_models())
+    block: BlockKind = "basic" if depth < 50 else "bottleneck"
+    return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, Paths(**shared))
+
+
+def _positive(name: str, match: re.Match[str]) -> list[int]:
+    numbers = [int(n) for n in match.groups()]
+    if 0 in numbers:
+        raise ValueError(f"model {name!r}: widths, multipliers and depths must be 1 or more")
+    return numbers

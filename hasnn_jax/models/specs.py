@@ -1,0 +1,100 @@
+"""What the spiking paths compute, as one hashable value; the paper's and the release's, and all between."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from jax import Array
+
+from hasnn_jax import core
+from hasnn_jax.lookup import build, look_up
+
+
+@dataclasses.dataclass(frozen=True)
+class SpikingSpec:
+    """How every spiking path codes, spikes and decodes. Hashable; vary it with `dataclasses.replace`.
+
+    Attributes:
+      coding: array -> bit planes, and the surrogate gradient of that; see `core.BitPlaneCoding`.
+      neuron: currents [T, ...] -> spikes [T, ...]; see `core.IF` and `core.LIF`.
+      decoder: spikes [T, ...] -> array [...]; `core.decode_bit_planes` or `core.decode_rate`.
+    """
+
+    coding: core.BitPlaneCoding = core.BitPlaneCoding()
+    neuron: core.Neuron = core.IF()
+    decoder: Callable[[Array], Array] = core.decode_bit_planes
+
+
+AS_DESCRIBED = SpikingSpec()
+"""The paper's system: most significant plane first, binary planes, IF neurons."""
+
+AS_RELEASED = SpikingSpec(
+    coding=core.BitPlaneCoding(
+        order="lsb_first", lowest_plane="fractional", value_range="batch", vector_gradient="pooled"
+    ),
+    neuron=core.LIF(tau=2.0),
+)
+"""The authors' PyTorch release, commit faa28fc, quirks included."""
+
+SPECS = {"as_described": AS_DESCRIBED, "as_released": AS_RELEASED}
+ENCODER_SURROGATES = {"fouriersine": core.FourierSine, "sigsine": core.SigSine, "tanhsine": core.TanhSine}
+RESCALINGS = {"order_aware": core.order_aware_rescaling, "none": core.no_rescaling}
+SPIKE_SURROGATES = {
+    "arctan": core.ArcTan,
+    "fast_sigmoid": core.FastSigmoid,
+    "rectangle": core.Rectangle,
+    "sigmoid": core.Sigmoid,
+    "triangle": core.Triangle,
+}
+NEURONS = {"if": core.IF, "lif": core.LIF}
+DECODERS = {"bit_planes": core.decode_bit_planes, "rate": core.decode_rate}
+
+
+def spiking_spec(
+    spec: str = "as_described",
+    *,
+    surrogate: str | None = None,
+    rescaling: str | None = None,
+    plane_order: str | None = None,
+    lowest_plane: str | None = None,
+    value_range: str | None = None,
+    planes: int | None = None,
+    vector_gradient: str | None = None,
+    neuron: str | None = None,
+    spike_surrogate: str | None = None,
+    decoder: str | None = None,
+) -> SpikingSpec:
+    """A named spec with some of its points replaced, all given as text, as configs and command lines do.
+
+    Args:
+      spec: "as_described" or "as_released"; the rest, where not None, replaces one point of it each.
+      surrogate: "fouriersine", "sigsine" or "tanhsine", or with arguments: "sigsine(alpha=-5)".
+      rescaling: "order_aware" or "none".
+      plane_order, lowest_plane, value_range, planes, vector_gradient: fields of `core.BitPlaneCoding`.
+      neuron: "if" or "lif", or with arguments: "lif(tau=4, reset='soft')".
+      spike_surrogate: "arctan", "sigmoid", "fast_sigmoid", "triangle" or "rectangle"; arguments as above.
+      decoder: "bit_planes" or "rate".
+
+    Raises:
+      ValueError: an unknown name (with the valid and the nearest one) or a value out of range.
+    """
+    base = look_up("spiking spec", spec, SPECS)
+    coding: dict[str, Any] = {
+        "surrogate": surrogate and build("encoder surrogate", surrogate, ENCODER_SURROGATES),
+        "rescaling": rescaling and look_up("gradient rescaling", rescaling, RESCALINGS),
+        "order": plane_order,
+        "lowest_plane": lowest_plane,
+        "value_range": value_range,
+        "planes": planes,
+        "vector_gradient": vector_gradient,
+    }
+    chosen_neuron = build("neuron", neuron, NEURONS) if neuron else base.neuron
+    if spike_surrogate:
+        chosen_neuron = dataclasses.replace(
+            chosen_neuron, surrogate=build("spike surrogate", spike_surrogate, SPIKE_SURROGATES)
+        )
+    return SpikingSpec(
+        coding=dataclasses.replace(base.coding, **{k: v for k, v in coding.items() if v is not None}),
+        neuron=chosen_neuron,
+        decoder=look_up("decoder", decoder, DECODERS) if decoder else base.decoder,
+    )
