@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from hasnn_jax.errors import InputError
 from hasnn_jax.lookup import unknown_name
 from hasnn_jax.models.layers import BatchNorm, Conv, Dense, Encoder
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
@@ -35,7 +36,7 @@ class Paths:
 
     def __post_init__(self):
         if not self.active or len(set(self.active)) != len(self.active):
-            raise ValueError(f"paths: expected 'ann', 'snn' or both, each once; got {self.active!r}")
+            raise InputError(f"paths: expected 'ann', 'snn' or both, each once; got {self.active!r}")
         for path in self.active:
             if path not in ("ann", "snn"):
                 raise unknown_name("path", path, ("ann", "snn"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hasnn_jax.errors import InputError
 from hasnn_jax.lookup import look_up, unknown_name
 from hasnn_jax.models.hybrid import Path, Paths
 from hasnn_jax.models.resnet import STAGE_SIZES, BlockKind, HybridResNet, StemKind
@@ -51,18 +52,18 @@ def create_model(
       dtype: of convolutions and linear layers. Parameters, statistics and membranes stay float32.
 
     Raises:
-      ValueError: an unknown name (the nearest valid one is given) or a value out of range.
+      InputError: an unknown name (the nearest valid one is given) or a value out of range.
     """
     if num_classes < 1:
-        raise ValueError(f"num_classes: expected 1 or more, got {num_classes}")
+        raise InputError(f"num_classes: expected 1 or more, got {num_classes}")
     if statistics_group is not None and statistics_group < 1:
-        raise ValueError(f"statistics_group: expected 1 or more examples, or None for all; got {statistics_group}")
+        raise InputError(f"statistics_group: expected 1 or more examples, or None for all; got {statistics_group}")
     look_up("stem", stem, {"imagenet": None, "small": None})
     shared = {"active": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
     if match := _VGG.fullmatch(name):
         base_width, multiplier, depth = _positive(name, match)
         if stem != "imagenet":
-            raise ValueError(f"stem: {name} is a VGG and has no stem to choose; leave it at 'imagenet'")
+            raise InputError(f"stem: {name} is a VGG and has no stem to choose; leave it at 'imagenet'")
         return HybridVGG(num_classes, base_width, multiplier, depth, Paths(**shared))
     if match := _RESNET18.fullmatch(name):
         depth, (base_width,) = 18, _positive(name, match)
@@ -79,5 +80,5 @@ def create_model(
 def _positive(name: str, match: re.Match[str]) -> list[int]:
     numbers = [int(n) for n in match.groups()]
     if 0 in numbers:
-        raise ValueError(f"model {name!r}: widths, multipliers and depths must be 1 or more")
+        raise InputError(f"model {name!r}: widths, multipliers and depths must be 1 or more")
     return numbers

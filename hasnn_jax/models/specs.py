@@ -7,6 +7,7 @@ from typing import Any
 from jax import Array
 
 from hasnn_jax import core
+from hasnn_jax.errors import InputError
 from hasnn_jax.lookup import build, look_up
 
 
@@ -76,7 +77,7 @@ def spiking_spec(
       decoder: "bit_planes" or "rate".
 
     Raises:
-      ValueError: an unknown name (with the valid and the nearest one) or a value out of range.
+      InputError: an unknown name (with the valid and the nearest one) or a value out of range.
     """
     base = look_up("spiking spec", spec, SPECS)
     coding: dict[str, Any] = {
@@ -93,8 +94,12 @@ def spiking_spec(
         chosen_neuron = dataclasses.replace(
             chosen_neuron, surrogate=build("spike surrogate", spike_surrogate, SPIKE_SURROGATES)
         )
+    try:
+        chosen_coding = dataclasses.replace(base.coding, **{k: v for k, v in coding.items() if v is not None})
+    except ValueError as error:
+        raise InputError(f"spiking spec: {error}") from None
     return SpikingSpec(
-        coding=dataclasses.replace(base.coding, **{k: v for k, v in coding.items() if v is not None}),
+        coding=chosen_coding,
         neuron=chosen_neuron,
         decoder=look_up("decoder", decoder, DECODERS) if decoder else base.decoder,
     )

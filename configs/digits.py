@@ -1,0 +1,23 @@
+"""A small HAS-8-ResNet on 1,797 handwritten digits of 8 x 8 pixels, which come with the package.
+
+Command:   python train.py
+Hardware:  two CPU cores
+"""
+
+from hasnn_jax.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.epochs = 20
+    config.batch_size = 32
+    config.model.name = "has8_resnet10_b8"
+    config.model.stem = "small"
+    config.data.shift = 1
+    config.optim.learning_rate = 2e-3
+    config.optim.weight_decay = 1e-4
+    config.schedule.name = "warmup_cosine"
+    config.schedule.warmup_epochs = 1
+    config.schedule.warmup_start = 0.1
+    config.schedule.per_epoch = False
+    return config

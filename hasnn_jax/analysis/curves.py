@@ -1,0 +1,33 @@
+"""The curves of a run as one picture."""
+
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+
+def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: str) -> None:
+    """Draws loss and accuracy over epochs, training and test, into a PNG.
+
+    Args:
+      records: as read from `metrics.jsonl`: "epoch", "split" ("train" or "test"), "loss" and "accuracy" in 0..1.
+      path: of the PNG; replaced if it exists.
+      title: above the picture.
+    """
+    from matplotlib.figure import Figure
+
+    records = list(records)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    for axes, (name, scale, label) in zip(
+        figure.subplots(1, 2), (("loss", 1, "cross-entropy"), ("accuracy", 100, "accuracy in %")), strict=True
+    ):
+        for split, style in (("train", {"color": "0.6", "lw": 1}), ("test", {"color": "C0", "lw": 2, "marker": "."})):
+            points = [(r["epoch"], scale * r[name]) for r in records if r["split"] == split]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=split, **style)
+        axes.set(xlabel="epoch", ylabel=label)
+        if name == "loss":
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(loc="best")
+    figure.savefig(path, dpi=130, format="png")

@@ -1,0 +1,126 @@
+"""The settings of a run: every key with its default and meaning, and what makes a value invalid.
+
+A file in `configs/` takes `default_config()` and changes what differs; the command line changes single keys
+(`--config.optim.learning_rate=3e-4`). A value of None says "as the model's, the spec's or the recipe's default".
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from hasnn_jax.errors import InputError
+from hasnn_jax.lookup import unknown_name
+
+
+def default_config() -> ConfigDict:
+    """All keys, at the values of the release's recipe for small data sets."""
+    config = ConfigDict()
+    config.seed = 3407
+    config.epochs = 100
+    config.batch_size = 16  # examples a step, over all devices
+
+    config.model = ConfigDict()
+    config.model.name = "has8_resnet_b32_m2_d4"  # see hasnn_jax.list_models()
+    config.model.stem = "imagenet"  # "small": 3x3 stride 1, for images of 64 pixels or less
+    config.model.paths = ("ann", "snn")  # ("ann",) and ("snn",) are the pure baselines
+    config.model.statistics_group = placeholder(int)  # examples that share batch statistics; None: all
+    config.model.dtype = "float32"  # of synapses; or "bfloat16"
+
+    config.model.spiking = ConfigDict()
+    config.model.spiking.spec = "as_described"  # or "as_released"; what follows replaces single points of it
+    config.model.spiking.surrogate = placeholder(str)  # fouriersine, sigsine, tanhsine; "sigsine(alpha=-5)"
+    config.model.spiking.rescaling = placeholder(str)  # order_aware, none
+    config.model.spiking.plane_order = placeholder(str)  # msb_first, lsb_first
+    config.model.spiking.lowest_plane = placeholder(str)  # binary, fractional
+    config.model.spiking.value_range = placeholder(str)  # running, example, batch
+    config.model.spiking.planes = placeholder(int)  # 1..8, the highest orders first
+    config.model.spiking.vector_gradient = placeholder(str)  # per_plane, pooled
+    config.model.spiking.neuron = placeholder(str)  # if, lif; "lif(tau=4.0, reset='soft')"
+    config.model.spiking.spike_surrogate = placeholder(str)  # arctan, sigmoid, fast_sigmoid, triangle, rectangle
+    config.model.spiking.decoder = placeholder(str)  # bit_planes, rate
+
+    config.data = ConfigDict()
+    config.data.source = "digits"  # digits, tfds, folder
+    config.data.name = "digits"  # of the data set, for tfds and for messages
+    config.data.data_dir = "~/data"  # where tfds prepared it; for folder, the tree of class folders
+    config.data.exclude = ()  # class folders to leave out
+    config.data.how_to_get = ""  # said when a folder is missing
+    config.data.num_classes = 10
+    config.data.image_size = 8  # pixels, after resizing
+    config.data.flip = False  # mirror training images left and right at random
+    config.data.shift = 0  # move training images by up to so many pixels
+
+    config.optim = ConfigDict()
+    config.optim.name = "adam"  # adam and sgd add weight decay to the gradient (L2), adamw to the update
+    config.optim.learning_rate = 1e-3
+    config.optim.weight_decay = 1e-3
+    config.optim.momentum = 0.9  # of sgd, with Nesterov
+    config.optim.clip_norm = placeholder(float)  # clip the gradient's global norm; None: never
+    config.optim.label_smoothing = 0.0  # share of the label's probability spread over all classes
+
+    config.schedule = ConfigDict()
+    config.schedule.name = "constant"  # or "warmup_cosine": linear from lr * warmup_start to lr, then cosine to 0
+    config.schedule.warmup_epochs = 5
+    config.schedule.warmup_start = placeholder(float)  # share of lr to start from; None: lr / 10, as released
+    config.schedule.per_epoch = True  # change once an epoch (the release); False: every step
+
+    config.log_every_steps = 50
+    config.eval_every_epochs = 1
+    config.save_every_epochs = 1
+    config.keep_checkpoints = 2
+    return config.lock()
+
+
+# What may differ between a run and its continuation in the same workdir.
+CONTINUABLE = frozenset(
+    {"epochs", "log_every_steps", "eval_every_epochs", "save_every_epochs", "keep_checkpoints", "data.data_dir",
+     "data.how_to_get"}
+)  # fmt: skip
+
+_POSITIVE_WHOLE = (
+    "epochs", "batch_size", "data.num_classes", "data.image_size", "log_every_steps", "eval_every_epochs",
+    "save_every_epochs", "keep_checkpoints",
+)  # fmt: skip
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises InputError for an unknown key or a value out of range; names are checked where they become objects."""
+    known, given = flatten(default_config()), flatten(config)
+    for key in given:
+        if key not in known:
+            raise unknown_name("config key", key, known)
+    if missing := sorted(known.keys() - given.keys()):
+        raise InputError(f"config: missing {', '.join(missing)}; start from hasnn_jax.config.default_config()")
+    for key in _POSITIVE_WHOLE:
+        _require(given, key, lambda v: isinstance(v, int) and v >= 1, "a whole number, 1 or more")
+    _require(given, "seed", lambda v: isinstance(v, int) and 0 <= v < 2**32, "a whole number, 0 or more")
+    _require(given, "optim.learning_rate", lambda v: v > 0, "a number above 0")
+    _require(given, "optim.weight_decay", lambda v: v >= 0, "a number, 0 or more")
+    _require(given, "optim.momentum", lambda v: 0 <= v < 1, "a number from 0 to below 1")
+    _require(given, "optim.clip_norm", lambda v: v is None or v > 0, "a number above 0, or None")
+    _require(given, "optim.label_smoothing", lambda v: 0 <= v < 1, "a number from 0 to below 1")
+    _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
+    _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
+    _require(given, "data.shift", lambda v: isinstance(v, int) and v >= 0, "a whole number of pixels, 0 or more")
+    _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
+
+
+def _require(flat: dict[str, Any], key: str, holds: Callable[[Any], bool], expected: str) -> None:
+    value = flat[key]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if (is_number and not math.isfinite(value)) or not holds(value):
+        raise InputError(f"config.{key}: expected {expected}; got {value!r}")
+
+
+def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    """Every setting by its dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,65 @@
+"""TensorFlow Datasets that have been prepared as ArrayRecord files; they are read without TensorFlow."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from hasnn_jax.data.sources import Source, Split
+from hasnn_jax.errors import InputError
+
+_TEST_SPLITS = ("test", "validation")
+_MANUAL = {
+    "imagenet2012": "lay ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into {data_dir}/downloads/manual, then ",
+}
+
+
+class TfdsSplit:
+    """One split of a TFDS data set, images as uint8 [H, W, C]."""
+
+    def __init__(self, records: Any):
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> dict[str, Any]:
+        record = self._records[int(index)]
+        return {"image": np.asarray(record["image"]), "label": np.int32(record["label"])}
+
+
+def open_tfds(name: str, data_dir: str) -> Source:
+    """Opens the newest prepared version of a TFDS image-classification data set.
+
+    Args:
+      name: the TFDS name, for example "cifar10", with "/config" where it has one.
+      data_dir: the folder that TFDS prepared it in.
+
+    Raises:
+      InputError: it is not there (with the commands that prepare it), tensorflow-datasets is not installed, or it
+        has no image, no label, or no test split.
+    """
+    root = pathlib.Path(data_dir).expanduser()
+    versions = sorted((root / name).glob("*/dataset_info.json"), key=lambda file: _version(file.parent.name))
+    if not versions:
+        first = _MANUAL.get(name, "").format(data_dir=root)
+        raise InputError(
+            f"{name}: no prepared data in {root / name}; to get it, {first}run: pip install 'hasnn_jax[prepare]' && "
+            f"tfds build {name} --data_dir={root} --file_format=array_record (or name another --config.data.data_dir)"
+        )
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise InputError(f"{name}: reading it needs tensorflow-datasets; run: pip install 'hasnn_jax[tfds]'") from None
+    builder = tfds.builder_from_directory(versions[-1].parent)
+    if not {"image", "label"} <= set(builder.info.features):
+        raise InputError(f"{name}: expected the features 'image' and 'label', got {sorted(builder.info.features)}")
+    test = next((split for split in _TEST_SPLITS if split in builder.info.splits), None)
+    if test is None or "train" not in builder.info.splits:
+        raise InputError(f"{name}: expected a train and a test split, got {sorted(builder.info.splits)}")
+    splits: list[Split] = [TfdsSplit(builder.as_data_source(split)) for split in ("train", test)]
+    return Source(name, tuple(builder.info.features["label"].names), *splits)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in text.split("."))

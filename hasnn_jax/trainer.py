@@ -1,0 +1,264 @@
+"""The training run, from a config to a summary: the one place that joins the rooms."""
+
+import functools
+import math
+import os
+import pathlib
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from hasnn_jax import data
+from hasnn_jax.analysis.curves import plot_curves
+from hasnn_jax.config import CONTINUABLE, flatten, validate
+from hasnn_jax.data import Preparation, Source
+from hasnn_jax.errors import InputError
+from hasnn_jax.lookup import look_up
+from hasnn_jax.models import create_model, spiking_spec
+from hasnn_jax.training import optimizers, sharding
+from hasnn_jax.training.checkpoints import Checkpoints
+from hasnn_jax.training.interrupt import StopRequest
+from hasnn_jax.training.metrics import MetricWriter, read_metrics
+from hasnn_jax.training.progress import Progress, format_duration
+from hasnn_jax.training.state import TrainState, create_state
+from hasnn_jax.training.steps import evaluation_step, train_step
+from hasnn_jax.training.workdir import claim_workdir, write_atomically
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Trains the configured model and evaluates it, continuing from the workdir's checkpoint where it has one.
+
+    Args:
+      config: see `hasnn_jax.config.default_config`.
+      workdir: receives the config, metrics, checkpoints, curves and summary.
+
+    Returns:
+      "step", "epoch", and "test_loss" and "test_accuracy" (0..1) of the last evaluation; "complete": whether the
+      schedule has been run to its end.
+
+    Raises:
+      InputError: bad input, before anything in the workdir is changed; or a loss that is not finite.
+    """
+    # Everything that the config names, before anything is written.
+    validate(config)
+    mesh = sharding.make_mesh()
+    sharding.require_divisible(config.batch_size, mesh)
+    source = open_source(config.data)
+    model = build_model(config.model, config.data.num_classes)
+    steps_per_epoch = max(len(source.train) // config.batch_size, 1)
+    total_steps = config.epochs * steps_per_epoch
+    schedule = build_schedule(config, steps_per_epoch)
+    optimizer = build_optimizer(config.optim, schedule)
+    preparation = Preparation(
+        config.data.num_classes, config.data.image_size, flip=config.data.flip, shift=config.data.shift
+    )
+    first = preparation.plain(source.train[0])
+    initialise = jax.jit(functools.partial(initial_state, model, optimizer, first["image"].shape, config.seed))
+    jax.eval_shape(initialise)  # a model that does not fit the images says so here
+    workdir = claim_workdir(workdir, flatten(config), CONTINUABLE)
+
+    # The two compiled functions; the state is replaced in place, a batch is divided among the devices.
+    whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
+    train = jax.jit(
+        functools.partial(
+            train_step, apply=model.apply, optimizer=optimizer, label_smoothing=config.optim.label_smoothing
+        ),
+        in_shardings=(whole, divided),
+        out_shardings=whole,
+        donate_argnums=0,
+    )
+    evaluate = jax.jit(
+        functools.partial(evaluation_step, apply=model.apply), in_shardings=(whole, divided), out_shardings=whole
+    )
+
+    state = jax.device_put(initialise(), whole)
+    with Checkpoints(workdir / "checkpoints", config.keep_checkpoints) as checkpoints:
+        if checkpoints.latest_step is not None:
+            state = checkpoints.restore(state, whole)
+        start = int(state.step)
+        if start >= total_steps:
+            return report_complete(config, workdir, start, steps_per_epoch)
+
+        batches = data.train_batches(
+            source.train, preparation, batch_size=config.batch_size, seed=config.seed, start_step=start
+        )
+        with (
+            MetricWriter(workdir, from_step=start) as writer,
+            Progress(total_steps, start, config.batch_size) as progress,
+            StopRequest() as stop,
+        ):
+            announce(progress, config, source, state, start, total_steps, workdir)
+            window: list[dict[str, jax.Array]] = []  # metrics since the last log point, still on the device
+            test: dict[str, float] = {}
+            for step, batch in enumerate(batches, start=start + 1):
+                state, metrics = train(state, sharding.put_batch(batch, mesh))
+                window.append(metrics)
+                progress.advance()
+                epoch, epoch_ends = step / steps_per_epoch, step % steps_per_epoch == 0
+
+                if epoch_ends or step % config.log_every_steps == 0:
+                    means = mean_metrics(window)
+                    require_finite(means["loss"], step, checkpoints.latest_step, workdir)
+                    writer.write(step, epoch, "train", {**means, "learning_rate": float(schedule(step - 1))})
+                    progress.report(describe(means, test))
+                if step == total_steps or (epoch_ends and epoch % config.eval_every_epochs == 0):
+                    test = evaluate_all(evaluate, state, source, preparation, config.batch_size, mesh)
+                    writer.write(step, epoch, "test", test)
+                    progress.report(describe(means, test))
+                if step == total_steps or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
+                    checkpoints.save(state)
+                if step == total_steps or stop.requested:
+                    break
+
+            plot_run(config, workdir)
+            if stop.requested:
+                progress.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
+            else:
+                progress.say(write_summary(config, workdir, source, state, progress))
+    return result(workdir, step, steps_per_epoch, complete=step == total_steps)
+
+
+def open_source(settings: ConfigDict) -> Source:
+    """Opens the configured data set and checks that it has the configured number of classes."""
+    open_named = look_up("data source", settings.source, data.SOURCES)
+    arguments: dict[str, dict[str, Any]] = {
+        "digits": {},
+        "folder": {"data_dir": settings.data_dir, "exclude": settings.exclude, "how_to_get": settings.how_to_get},
+        "tfds": {"name": settings.name, "data_dir": settings.data_dir},
+    }
+    source = open_named(**arguments[settings.source])
+    if len(source.classes) != settings.num_classes:
+        raise InputError(
+            f"config.data.num_classes: {source.name} has {len(source.classes)} classes, got {settings.num_classes}"
+        )
+    return source
+
+
+def build_model(settings: ConfigDict, num_classes: int):
+    """The configured model."""
+    return create_model(
+        settings.name,
+        num_classes,
+        spiking=spiking_spec(**settings.spiking),
+        paths=settings.paths,
+        stem=settings.stem,
+        statistics_group=settings.statistics_group,
+        dtype=jnp.dtype(settings.dtype),
+    )
+
+
+def build_schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
+    """The configured learning rate as a function of the step."""
+    settings = config.schedule
+    return look_up("schedule", settings.name, optimizers.SCHEDULES)(
+        config.optim.learning_rate,
+        epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=settings.warmup_epochs,
+        warmup_start=settings.warmup_start,
+        per_epoch=settings.per_epoch,
+    )
+
+
+def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The configured optimizer, with gradient clipping in front of it."""
+    make = look_up("optimizer", settings.name, optimizers.OPTIMIZERS)
+    return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
+
+
+def initial_state(model, optimizer, image_shape: tuple[int, ...], seed: int) -> TrainState:
+    """The state of a freshly initialised model, a function of the seed."""
+    variables = model.init(jax.random.key(seed), jnp.zeros((1, *image_shape)), train=False)
+    return create_state(variables, optimizer, seed)
+
+
+def mean_metrics(window: list[dict[str, jax.Array]]) -> dict[str, float]:
+    """Means over the steps of a window, fetched from the device; empties the window."""
+    fetched = jax.device_get(window)
+    window.clear()
+    return {name: float(np.mean([metrics[name] for metrics in fetched])) for name in fetched[0]}
+
+
+def require_finite(loss: float, step: int, saved_step: int | None, workdir: pathlib.Path) -> None:
+    """Raises InputError where training has diverged."""
+    if not math.isfinite(loss):
+        saved = "nothing was saved before" if saved_step is None else f"the last good checkpoint is step {saved_step}"
+        raise InputError(
+            f"the loss is {loss} at step {step} ({saved}, in {workdir}); lower config.optim.learning_rate, "
+            "or set config.optim.clip_norm, and start again in another --workdir"
+        )
+
+
+def evaluate_all(evaluate, state, source: Source, preparation, batch_size: int, mesh) -> dict[str, float]:
+    """Loss and accuracy over every test example, each counted once."""
+    batches = data.evaluation_batches(source.test, preparation, batch_size=batch_size)
+    sums = jax.device_get([evaluate(state, sharding.put_batch(batch, mesh)) for batch in batches])
+    total = {name: float(np.sum([s[name] for s in sums])) for name in sums[0]}
+    return {"loss": total["loss"] / total["count"], "accuracy": total["correct"] / total["count"]}
+
+
+def describe(train: dict[str, float], test: dict[str, float]) -> str:
+    """Metrics as a short text."""
+    text = f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"
+    return text + (f", test {test['accuracy']:.2%}" if test else "")
+
+
+def announce(progress, config, source, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
+    """Says what is about to happen."""
+    parameters = sum(p.size for p in jax.tree.leaves(state.params))
+    device = jax.devices()[0]
+    progress.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
+    progress.say(f"model    {config.model.name}: {parameters:,} parameters, paths {' + '.join(config.model.paths)}")
+    progress.say(f"devices  {jax.device_count()} x {device.device_kind}")
+    progress.say(f"workdir  {workdir}")
+    if start:
+        progress.say(f"going on from the checkpoint of step {start:,} of {total_steps:,}")
+    progress.say(f"{total_steps - start:,} steps to go; compiling the first one, which can take a minute")
+
+
+def plot_run(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Draws the run's curves so far."""
+    records = read_metrics(workdir)
+    title = f"{config.model.name} on {config.data.name}"
+    write_atomically(workdir / "curves.png", lambda file: plot_curves(records, file, title))
+
+
+def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainState, progress) -> str:
+    """Writes the finished run's `summary.txt` and returns it."""
+    tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
+    last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
+    parameters = sum(p.size for p in jax.tree.leaves(state.params))
+    summary = "\n".join([
+        f"{config.model.name} on {source.name}: {parameters:,} parameters, {len(source.classes)} classes",
+        f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
+        f"({last['step']:,} steps) over all {len(source.test):,} test images",
+        f"best test accuracy {best['accuracy']:.2%} at epoch {best['epoch']:.0f}",
+        f"this session: {format_duration(progress.seconds)}, {progress.images_per_second:.0f} images/s "
+        f"on {jax.device_count()} x {jax.devices()[0].device_kind}, compilation and evaluation included",
+        f"metrics, curves and checkpoints are in {workdir}",
+    ])  # fmt: skip
+    write_atomically(workdir / "summary.txt", lambda file: file.write_text(summary + "\n"))
+    return summary
+
+
+def report_complete(config, workdir: pathlib.Path, step: int, steps_per_epoch: int) -> dict[str, Any]:
+    """Says that there is nothing left to do."""
+    outcome = result(workdir, step, steps_per_epoch, complete=True)
+    print(
+        f"the run in {workdir} is complete: {step:,} steps, test accuracy {outcome['test_accuracy']:.2%}\n"
+        f"to train it longer: --config.epochs={2 * config.epochs}; to start afresh: another --workdir",
+        file=sys.stderr,
+    )
+    return outcome
+
+
+def result(workdir: pathlib.Path, step: int, steps_per_epoch: int, *, complete: bool) -> dict[str, Any]:
+    """What `train_and_evaluate` returns, from the records on disk."""
+    tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
+    last = {f"test_{name}": tests[-1][name] if tests else math.nan for name in ("loss", "accuracy")}
+    return {"step": step, "epoch": step / steps_per_epoch, "complete": complete, **last}

@@ -1,0 +1,1 @@
+"""The training run's parts: state, steps, optimizers, sharding, checkpoints and metrics."""

@@ -1,0 +1,53 @@
+"""What a run measured: one JSON object a line in `metrics.jsonl`, and the same as TensorBoard events.
+
+A line holds "step", "epoch", "split" ("train" or "test") and the split's metrics. Times and speeds are left out,
+so that the file is a function of the config alone.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from hasnn_jax.training.workdir import write_atomically
+
+METRICS_FILE = "metrics.jsonl"
+Record = dict[str, Any]
+
+
+class MetricWriter:
+    """Appends to a run's metrics. Use as a context manager.
+
+    Attributes:
+      workdir: the run's folder.
+      from_step: the step that the run continues from; records of later steps, which will be written anew, are dropped.
+    """
+
+    def __init__(self, workdir: pathlib.Path, from_step: int):
+        from tensorboardX import SummaryWriter
+
+        path = workdir / METRICS_FILE
+        kept = [record for record in read_metrics(workdir) if record["step"] <= from_step]
+        write_atomically(path, lambda file: file.write_text("".join(json.dumps(r) + "\n" for r in kept)))
+        self._lines = path.open("a")
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=from_step + 1)
+
+    def __enter__(self) -> "MetricWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._events.close()
+
+    def write(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
+        """Adds one record, on disk when this returns."""
+        self._lines.write(json.dumps({"step": step, "epoch": epoch, "split": split, **metrics}) + "\n")
+        self._lines.flush()
+        for name, value in metrics.items():
+            self._events.add_scalar(f"{split}/{name}", value, step)
+
+
+def read_metrics(workdir: pathlib.Path) -> list[Record]:
+    """All records of a run, oldest first; a last line cut short by a kill is left out."""
+    path = workdir / METRICS_FILE
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]

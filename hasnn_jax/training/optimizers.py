@@ -1,0 +1,72 @@
+"""The recipes' optimizers and learning-rate schedules, in PyTorch's conventions."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+
+def constant(learning_rate: float, **timing: Any) -> optax.Schedule:
+    """The same learning rate at every step, whatever the timing that other schedules take."""
+    return optax.constant_schedule(learning_rate)
+
+
+def warmup_cosine(
+    learning_rate: float,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    warmup_epochs: int = 5,
+    warmup_start: float | None = None,
+    per_epoch: bool = True,
+) -> optax.Schedule:
+    """Linear warm-up, then a cosine to zero: PyTorch's LinearLR followed by CosineAnnealingLR.
+
+    At time e in epochs it is lr (s + (1 - s) e / w) up to e = w, the `warmup_epochs`, and
+    lr (1 + cos(pi (e - w) / (epochs - w))) / 2 from there on.
+
+    Args:
+      learning_rate: lr, the highest value.
+      epochs: length of the whole schedule; it stays at 0 beyond.
+      steps_per_epoch: steps that make up an epoch.
+      warmup_epochs: w.
+      warmup_start: s, the share of lr to start from; None for lr / 10, the release's.
+      per_epoch: change once an epoch, as the release does, or every step.
+    """
+    start = learning_rate / 10 if warmup_start is None else warmup_start
+    warmup = min(warmup_epochs, epochs)
+
+    def schedule(step):
+        epoch = jnp.asarray(step, jnp.float32) / steps_per_epoch
+        if per_epoch:
+            epoch = jnp.floor(jnp.asarray(step) // steps_per_epoch).astype(jnp.float32)
+        rising = start + (1 - start) * epoch / max(warmup, 1)
+        progress = jnp.clip((epoch - warmup) / max(epochs - warmup, 1), 0, 1)
+        falling = (1 + jnp.cos(jnp.pi * progress)) / 2
+        return learning_rate * jnp.where(epoch < warmup, rising, falling)
+
+    return schedule
+
+
+def adam(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
+    """Adam with L2: weight decay joins the gradient before the moments, as in torch.optim.Adam."""
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule))
+
+
+def adamw(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay, scaled by the learning rate, as in torch.optim.AdamW."""
+    return optax.adamw(schedule, weight_decay=weight_decay)
+
+
+def sgd(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
+    """SGD with Nesterov momentum and weight decay in the gradient, as in torch.optim.SGD."""
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum, nesterov=momentum > 0))
+
+
+OPTIMIZERS = {"adam": adam, "adamw": adamw, "sgd": sgd}
+SCHEDULES = {"constant": constant, "warmup_cosine": warmup_cosine}
+
+
+def clipped(optimizer: optax.GradientTransformation, clip_norm: float | None) -> optax.GradientTransformation:
+    """The optimizer, fed with gradients whose global norm is at most `clip_norm`; None leaves them."""
+    return optimizer if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
