@@ -10,26 +10,47 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-HERE = pathlib.Path(__file__).parent
-CONFIG = config_flags.DEFINE_config_file("config", str(HERE / "configs" / "digits.py"), "what to train on what")
-WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
+from hasnn_jax.config import unknown_override
+from hasnn_jax.errors import InputError
+
+CONFIGS = pathlib.Path(__file__).parent / "configs"
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
+    # Looked at first: the config's flags would end in a traceback on a key that they do not know.
+    if error := unknown_override(sys.argv):
+        sys.exit(f"train.py: {error}")
+    config = config_flags.DEFINE_config_file("config", str(CONFIGS / "digits.py"), "what to train on what")
+    workdir = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
+    app.run(lambda argv: train(argv, config, workdir), flags_parser=parse_flags)
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses the command line; a fault in it ends the program in one line."""
+    try:
+        return app.parse_flags_with_usage(argv) if "--help" in argv else flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"train.py: {error}")
+
+
+def train(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder) -> None:
+    """Runs the training that the flags describe."""
     if len(argv) > 1:
         sys.exit(f"train.py: unexpected argument {argv[1]!r}; settings are given as --config.KEY=VALUE")
     if not flags.FLAGS["verbosity"].present:  # --verbosity=0 shows what JAX and Orbax log
         logging.set_verbosity(logging.WARNING)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path("~/.cache/hasnn_jax").expanduser()))
-    from hasnn_jax.errors import InputError
     from hasnn_jax.trainer import train_and_evaluate
 
-    default = pathlib.Path("runs") / pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    file = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+    if not file.is_file():
+        known = ", ".join(sorted(f"configs/{known.name}" for known in CONFIGS.glob("*.py")))
+        sys.exit(f"train.py: no config file {file}; those that come with the project: {known}")
     try:
-        train_and_evaluate(CONFIG.value, WORKDIR.value or default)
+        train_and_evaluate(config.value, workdir.value or pathlib.Path("runs") / file.stem)
     except InputError as error:
         sys.exit(f"train.py: {error}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

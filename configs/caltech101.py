@@ -15,8 +15,8 @@ def get_config():
     config.data.data_dir = "~/data/101_ObjectCategories"
     config.data.exclude = ("BACKGROUND_Google",)
     config.data.how_to_get = (
-        "download Caltech-101 (https://data.caltech.edu/records/mzrjq-6wc02), unpack 101_ObjectCategories.tar.gz, and name the folder "
-        "with --config.data.data_dir=.../101_ObjectCategories"
+        "download Caltech-101 (https://data.caltech.edu/records/mzrjq-6wc02), unpack 101_ObjectCategories.tar.gz, "
+        "and name the folder with --config.data.data_dir=.../101_ObjectCategories"
     )
     config.data.num_classes = 101
     return config

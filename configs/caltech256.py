@@ -14,8 +14,8 @@ def get_config():
     config.data.data_dir = "~/data/256_ObjectCategories"
     config.data.exclude = ()
     config.data.how_to_get = (
-        "download Caltech-256 (https://data.caltech.edu/records/nyy15-4j048), unpack 256_ObjectCategories.tar, and name the folder "
-        "with --config.data.data_dir=.../256_ObjectCategories"
+        "download Caltech-256 (https://data.caltech.edu/records/nyy15-4j048), unpack 256_ObjectCategories.tar, "
+        "and name the folder with --config.data.data_dir=.../256_ObjectCategories"
     )
     config.data.num_classes = 257
     return config

@@ -5,7 +5,8 @@ A file in `configs/` takes `default_config()` and changes what differs; the comm
 """
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -71,7 +72,7 @@ def default_config() -> ConfigDict:
     config.eval_every_epochs = 1
     config.save_every_epochs = 1
     config.keep_checkpoints = 2
-    return config.lock()
+    return config
 
 
 # What may differ between a run and its continuation in the same workdir.
@@ -91,7 +92,7 @@ def validate(config: ConfigDict) -> None:
     known, given = flatten(default_config()), flatten(config)
     for key in given:
         if key not in known:
-            raise unknown_name("config key", key, known)
+            raise _unknown_key(key, known)
     if missing := sorted(known.keys() - given.keys()):
         raise InputError(f"config: missing {', '.join(missing)}; start from hasnn_jax.config.default_config()")
     for key in _POSITIVE_WHOLE:
@@ -105,7 +106,30 @@ def validate(config: ConfigDict) -> None:
     _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
     _require(given, "data.shift", lambda v: isinstance(v, int) and v >= 0, "a whole number of pixels, 0 or more")
+    _require(
+        given,
+        "model.statistics_group",
+        lambda v: v is None or (isinstance(v, int) and v >= 1 and config.batch_size % v == 0),
+        f"a divisor of the batch size of {config.batch_size}, or None for the whole batch",
+    )
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
+
+
+def unknown_override(argv: Sequence[str]) -> InputError | None:
+    """The error for the first `--config.KEY=VALUE` of a command line whose key does not exist; None if all do."""
+    known = flatten(default_config())
+    for argument in argv:
+        if match := re.match(r"--?config\.([^=]+)", argument):
+            key = match[1]
+            if key not in known:
+                return _unknown_key(key, known)
+    return None
+
+
+def _unknown_key(key: str, known: Collection[str]) -> InputError:
+    section = key.rpartition(".")[0]
+    siblings = [other for other in known if other.rpartition(".")[0] == section]
+    return unknown_name("config key", key, siblings or known)
 
 
 def _require(flat: dict[str, Any], key: str, holds: Callable[[Any], bool], expected: str) -> None:

@@ -11,7 +11,7 @@ from hasnn_jax.errors import InputError
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
     """The error for a name that is none of the valid ones; it suggests the nearest."""
     valid = sorted(valid)
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return InputError(f"unknown {kind} {name!r}: expected one of {', '.join(valid)}{hint}")
 

@@ -50,7 +50,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     sharding.require_divisible(config.batch_size, mesh)
     source = open_source(config.data)
     model = build_model(config.model, config.data.num_classes)
-    steps_per_epoch = max(len(source.train) // config.batch_size, 1)
+    steps_per_epoch = count_steps(len(source.train), config.batch_size)
     total_steps = config.epochs * steps_per_epoch
     schedule = build_schedule(config, steps_per_epoch)
     optimizer = build_optimizer(config.optim, schedule)
@@ -137,6 +137,15 @@ def open_source(settings: ConfigDict) -> Source:
             f"config.data.num_classes: {source.name} has {len(source.classes)} classes, got {settings.num_classes}"
         )
     return source
+
+
+def count_steps(examples: int, batch_size: int) -> int:
+    """Steps in an epoch: whole batches, the rest going into the next epoch."""
+    if batch_size > examples:
+        raise InputError(
+            f"config.batch_size: {batch_size} images are more than the {examples:,} there are for training; lower it"
+        )
+    return examples // batch_size
 
 
 def build_model(settings: ConfigDict, num_classes: int):

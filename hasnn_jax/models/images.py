@@ -8,6 +8,8 @@ from flax import linen as nn
 from jax import Array
 from jax.experimental import checkify
 
+from hasnn_jax.errors import InputError
+
 
 def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
     """Raises unless `images` are float [B, H, W, C] with the channels that the model was initialised with.
@@ -17,21 +19,21 @@ def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
     """
     if images.ndim != 4:
         hint = "; for one image pass images[None]" if images.ndim == 3 else ""
-        raise ValueError(f"images: expected [batch, height, width, channels], got shape {tuple(images.shape)}{hint}")
+        raise InputError(f"images: expected [batch, height, width, channels], got shape {tuple(images.shape)}{hint}")
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise TypeError(
             f"images: expected a floating dtype with values in [0, 1], got {images.dtype}; "
             "for 8-bit images pass images.astype('float32') / 255"
         )
     if min(images.shape[1:3]) < smallest:
-        raise ValueError(
+        raise InputError(
             f"images: {type(model).__name__} halves its input {smallest.bit_length() - 1} times and needs at least "
             f"{smallest}x{smallest} pixels, got {images.shape[1]}x{images.shape[2]}; resize them or lower the depth"
         )
     if not model.is_initializing():
         expected = model.input_channels()
         if images.shape[3] != expected:
-            raise ValueError(
+            raise InputError(
                 f"images: this model was initialised for {expected} channels (last axis), got {images.shape[3]} in "
                 f"shape {tuple(images.shape)}; is the array [batch, channels, height, width]?"
             )
@@ -46,7 +48,7 @@ def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a function that calls a model so that NaN or values outside [0, 1] in the images raise ValueError.
+    """Wraps a function that calls a model: NaN or values outside [0, 1] in the images then raise InputError.
 
         logits = hasnn_jax.checked(model.apply)(variables, images, train=False)
 
@@ -56,7 +58,7 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args, **kwargs):
         error, out = checkify.checkify(lambda: function(*args, **kwargs), errors=checkify.user_checks)()
         if message := error.get():
-            raise ValueError(message.removesuffix(" (`check` failed)"))
+            raise InputError(message.removesuffix(" (`check` failed)"))
         return out
 
     return call

@@ -67,7 +67,8 @@ class Dense(nn.Module):
         init = torch_uniform(x.shape[-1])
         kernel = self.param("kernel", init, (x.shape[-1], self.features))
         bias = self.param("bias", init, (self.features,))
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        y = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        return y + _channelwise(bias.astype(self.dtype), y)
 
 
 class BatchNorm(nn.Module):
@@ -99,7 +100,8 @@ class BatchNorm(nn.Module):
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not train:
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return ((exact - running_mean.value) * weight + bias).astype(x.dtype)
+            shifted = exact - _channelwise(running_mean.value, x)
+            return (shifted * _channelwise(weight, x) + _channelwise(bias, x)).astype(x.dtype)
 
         group = self.statistics_group or batch
         require_whole_groups(batch, group)
@@ -113,12 +115,18 @@ class BatchNorm(nn.Module):
             unbiased = var * (count / max(count - 1, 1))
             self._track(running_mean, mean)
             self._track(running_var, unbiased)
-        y = centred * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
+        weight = jax.lax.rsqrt(var + self.epsilon) * _channelwise(scale, var)
+        y = centred * weight + _channelwise(bias, centred)
         return y.reshape(x.shape).astype(x.dtype)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
         running.value = (1 - self.momentum) * running.value + self.momentum * jax.lax.stop_gradient(new)
+
+
+def _channelwise(values: Array, like: Array) -> Array:
+    """A vector of one value a channel, shaped to broadcast against [..., C]."""
+    return values.reshape((1,) * (like.ndim - 1) + values.shape)
 
 
 class Encoder(nn.Module):

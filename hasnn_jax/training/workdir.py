@@ -37,7 +37,7 @@ def claim_workdir(path: str | os.PathLike[str], settings: Mapping[str, Any], con
     return workdir
 
 
-def _require_same_run(workdir, old: dict[str, Any], new: dict[str, Any], continuable: Set[str]) -> None:
+def _require_same_run(workdir, old: Mapping[str, Any], new: Mapping[str, Any], continuable: Set[str]) -> None:
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if odd := [key for key in changed if key not in continuable]:
         listed = ", ".join(f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in odd[:5])

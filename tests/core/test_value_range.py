@@ -1,0 +1,129 @@
+import functools
+
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from hasnn_jax import core
+
+few = hypothesis.settings(deadline=None, max_examples=25)
+numbers = st.floats(-100, 100, width=32)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def scaled(x, group=None):
+    x = jnp.asarray(x)
+    return core.scale_to_unit(x, *core.value_bounds(x, group))
+
+
+def test_values_already_in_the_unit_interval_are_kept():
+    np.testing.assert_array_equal(scaled([[0.25, 0.75], [0.5, 0.5]]), [[0.25, 0.75], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        ([-1.0, 0.0, 3.0], [0.0, 0.25, 1.0]),
+        ([0.0, 1.0, 4.0], [0.0, 0.25, 1.0]),
+        ([-0.5, 0.5], [0.0, 1.0]),  # below 0, though not above 1
+        ([10.0, 20.0, 12.5], [0.0, 1.0, 0.25]),
+    ],
+)
+def test_other_values_are_mapped_by_their_minimum_and_maximum(x, expected):
+    np.testing.assert_allclose(scaled(x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("constant", [-2.0, 1.5])
+def test_a_constant_outside_the_unit_interval_becomes_ones(constant):
+    np.testing.assert_array_equal(scaled(np.full((2, 3), constant, np.float32)), np.ones((2, 3)))
+
+
+def test_a_constant_inside_the_unit_interval_is_kept():
+    np.testing.assert_array_equal(scaled(np.full((2, 3), 0.375, np.float32)), np.full((2, 3), 0.375))
+
+
+def test_gradient_through_a_constant_is_finite():
+    gradient = jax.grad(lambda x: scaled(x).sum())(jnp.full((4,), 7.0))
+
+    assert np.isfinite(gradient).all()
+
+
+def test_a_group_of_one_gives_each_example_its_own_range():
+    x = jnp.asarray([[0.0, 0.5], [0.0, 2.0], [-1.0, 1.0]])
+    low, high = core.value_bounds(x, 1)
+
+    assert low.shape == high.shape == (3, 1)
+    np.testing.assert_array_equal(low[:, 0], [0.0, 0.0, -1.0])
+    np.testing.assert_array_equal(high[:, 0], [1.0, 2.0, 1.0])
+
+
+def test_a_group_of_two_shares_its_range_between_neighbours():
+    low, high = core.value_bounds(jnp.asarray([[0.0, 3.0], [-1.0, 2.0], [0.25, 0.5], [0.0, 1.0]]), 2)
+
+    np.testing.assert_array_equal(low[:, 0], [-1.0, -1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(high[:, 0], [3.0, 3.0, 1.0, 1.0])
+
+
+@hypothesis.given(hnp.arrays(np.float32, (6, 2, 3), elements=numbers), st.sampled_from([1, 2, 3, 6]))
+@few
+def test_groups_do_not_see_each_other(x, group):
+    together = scaled(x, group)
+    alone = np.concatenate([scaled(x[i : i + group]) for i in range(0, 6, group)])
+
+    np.testing.assert_array_equal(together, alone)
+
+
+@hypothesis.given(hnp.arrays(np.float32, (3, 4), elements=numbers))
+@few
+def test_scaled_values_lie_in_the_unit_interval(x):
+    y = np.asarray(scaled(x))
+
+    assert y.min() >= 0
+    assert y.max() <= 1
+
+
+@pytest.mark.parametrize("group", [0, 3, 5, -2])
+def test_a_group_that_does_not_divide_the_batch_is_refused_with_the_fix(group):
+    message = rf"expected a divisor of the batch of 4 examples, got {group}; choose a batch size that is a multiple"
+    with pytest.raises(ValueError, match=message):
+        core.value_bounds(jnp.zeros((4, 2)), group)
+
+
+def test_values_beyond_given_bounds_saturate_and_pass_no_gradient():
+    low, high = jnp.asarray(-1.0), jnp.asarray(3.0)
+    x = jnp.asarray([-5.0, -1.0, 1.0, 3.0, 9.0])
+
+    np.testing.assert_array_equal(core.scale_to_unit(x, low, high), [0.0, 0.0, 0.5, 1.0, 1.0])
+    gradient = jax.grad(lambda x: core.scale_to_unit(x, low, high).sum())(x)
+    np.testing.assert_array_equal(gradient, [0.0, 0.25, 0.25, 0.25, 0.0])
+
+
+def test_minimum_and_maximum_are_differentiated():
+    # y = (x - a) / (b - a) with a = -1, b = 3: the middle value's derivatives by a, itself and b.
+    gradient = jax.grad(lambda x: scaled(x)[1])(jnp.asarray([-1.0, 0.0, 3.0]))
+
+    np.testing.assert_allclose(gradient, [-3 / 16, 1 / 4, -1 / 16], rtol=1e-6)
+
+
+@pytest.mark.parametrize("group", [None, 1, 2])
+def test_gradient_is_numerically_right_away_from_ties(x64, group):
+    x = jnp.asarray(np.random.default_rng(0).normal(0, 3, (4, 5)))
+    check_grads(lambda x: scaled(x, group), (x,), order=1, modes=["fwd", "rev"])
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_dtype_is_kept(dtype):
+    assert scaled(jnp.asarray([-1.0, 2.0], dtype)).dtype == dtype
+
+
+def test_jit_and_vmap_agree_with_plain_calls():
+    x = jnp.asarray(np.random.default_rng(1).normal(0, 3, (4, 5)), jnp.float32)
+
+    plain = core.scale_to_unit(x, *core.value_bounds(x, 2))
+    np.testing.assert_allclose(scaled(x, 2), plain, rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(scaled)(x), scaled(x, 1), rtol=1e-6)

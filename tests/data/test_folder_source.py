@@ -1,0 +1,203 @@
+"""Trees of class folders with real image files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hasnn_jax.data import Preparation, open_folder, train_batches
+from hasnn_jax.errors import InputError
+
+COLOURS = {"cat": (200, 30, 40), "dog": (20, 180, 60), "emu": (10, 20, 220)}
+
+
+def make_tree(root, counts, suffix=".png"):
+    """Image i of a class has its colour and is i + 3 pixels wide."""
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            colour = COLOURS.get(name, (9, 9, 9))
+            Image.new("RGB", (i + 3, 4), colour).save(root / name / f"{i:03}{suffix}")
+    return root
+
+
+def contents(source, split):
+    """Class name and image width of every example."""
+    return sorted((source.classes[e["label"]], e["image"].shape[1]) for e in (split[i] for i in range(len(split))))
+
+
+@pytest.mark.parametrize("test_folder", ["test", "val"])
+@pytest.mark.parametrize("suffix", [".png", ".JPEG", ".jpg", ".bmp"])
+def test_separate_splits_are_taken_as_they_are(tmp_path, test_folder, suffix):
+    make_tree(tmp_path / "train", {"dog": 2, "cat": 3}, suffix)
+    make_tree(tmp_path / test_folder, {"cat": 1, "dog": 4}, suffix)
+    source = open_folder(str(tmp_path))
+    assert source.classes == ("cat", "dog")
+    assert contents(source, source.train) == [("cat", 3), ("cat", 4), ("cat", 5), ("dog", 3), ("dog", 4)]
+    assert contents(source, source.test) == [("cat", 3), ("dog", 3), ("dog", 4), ("dog", 5), ("dog", 6)]
+    for split in (source.train, source.test):
+        for example in (split[i] for i in range(len(split))):
+            assert (example["image"].dtype, example["image"].shape[0], example["image"].shape[2]) == (np.uint8, 4, 3)
+            colour = np.array(COLOURS[source.classes[example["label"]]])
+            assert np.abs(example["image"].astype(int) - colour).max() <= 4  # JPEG's loss
+
+
+def test_one_tree_is_split_class_by_class(tmp_path):
+    make_tree(tmp_path, {"cat": 10, "dog": 20, "emu": 2})
+    source = open_folder(str(tmp_path))
+    train, test = contents(source, source.train), contents(source, source.test)
+    everything = [(name, i + 3) for name, count in (("cat", 10), ("dog", 20), ("emu", 2)) for i in range(count)]
+    assert sorted(train + test) == everything
+    assert [sum(name == c for name, _ in test) for c in source.classes] == [2, 4, 1]
+    again = open_folder(str(tmp_path))
+    assert contents(again, again.test) == test
+
+
+def test_test_fraction_sets_the_share_of_the_test_split(tmp_path):
+    make_tree(tmp_path, {"cat": 10, "dog": 10})
+    assert len(open_folder(str(tmp_path), test_fraction=0.5).test) == 10
+
+
+def test_excluded_classes_are_left_out(tmp_path):
+    make_tree(tmp_path, {"BACKGROUND_Google": 3, "cat": 4, "dog": 4})
+    source = open_folder(str(tmp_path), exclude=("BACKGROUND_Google",))
+    assert source.classes == ("cat", "dog")
+    assert len(source.train) + len(source.test) == 8
+
+
+def test_hidden_files_and_files_that_are_no_images_are_passed_over(tmp_path):
+    make_tree(tmp_path, {"cat": 4, ".thumbnails": 2})
+    for name in ("cat/Thumbs.db", "cat/readme.txt", "cat/._000.png", "licence.txt"):
+        (tmp_path / name).write_bytes(b"none")
+    source = open_folder(str(tmp_path))
+    assert source.classes == ("cat",)
+    assert len(source.train) + len(source.test) == 4
+
+
+def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_tree(tmp_path / "pets", {"cat": 2})
+    source = open_folder("~/pets")
+    assert (source.name, len(source.train), len(source.test)) == ("pets", 1, 1)
+
+
+def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
+    with pytest.raises(InputError, match=r"/nowhere: no such folder; unpack pets\.tar$"):
+        open_folder(str(tmp_path / "nowhere"), how_to_get="unpack pets.tar")
+    with pytest.raises(InputError, match=r"/nowhere: no such folder; name the folder with --config\.data\.data_dir="):
+        open_folder(str(tmp_path / "nowhere"))
+
+
+def test_a_class_without_images_is_named(tmp_path):
+    make_tree(tmp_path, {"cat": 2, "dog": 0})
+    with pytest.raises(InputError, match=f"^{tmp_path}: no images in dog; expected one folder of images a class"):
+        open_folder(str(tmp_path))
+
+
+def test_a_folder_without_class_folders_says_what_was_expected(tmp_path):
+    Image.new("RGB", (3, 3)).save(tmp_path / "loose.png")
+    with pytest.raises(InputError, match=f"^{tmp_path}: no class folders; expected one folder of images a class"):
+        open_folder(str(tmp_path))
+
+
+def test_a_training_folder_without_a_test_folder_says_which_one_is_missing(tmp_path):
+    make_tree(tmp_path / "train", {"cat": 2, "dog": 2})
+    with pytest.raises(InputError, match=r"train.*(test/ or val/|test or val)"):
+        open_folder(str(tmp_path))
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path):
+    make_tree(tmp_path, {"cat": 2, "dog": 1})
+    with pytest.raises(InputError, match="/dog: 1 image; a class needs at least two to be split"):
+        open_folder(str(tmp_path))
+
+
+def test_a_class_of_one_image_is_enough_where_the_splits_are_given(tmp_path):
+    make_tree(tmp_path / "train", {"cat": 1})
+    make_tree(tmp_path / "test", {"cat": 1})
+    assert len(open_folder(str(tmp_path)).test) == 1
+
+
+def test_classes_that_differ_between_the_splits_are_named(tmp_path):
+    make_tree(tmp_path / "train", {"cat": 1, "dog": 1})
+    make_tree(tmp_path / "val", {"cat": 1, "emu": 1})
+    with pytest.raises(InputError, match="classes in one split only: dog, emu; both need the same folders"):
+        open_folder(str(tmp_path))
+
+
+def picture(mode):
+    """A picture of four greys or colours in the given mode, and what it looks like in RGB."""
+    grey = np.array([[0, 80], [160, 255]], np.uint8)
+    red = np.stack([grey, 0 * grey, 0 * grey], axis=-1)
+    greys = np.stack([grey] * 3, axis=-1)
+    if mode == "1":
+        return Image.fromarray(grey).point(lambda v: 255 * (v > 100), "1"), np.where(greys > 100, 255, 0)
+    if mode == "LA":
+        return Image.fromarray(np.stack([grey, 255 - grey], axis=-1)), greys
+    if mode == "RGBA":
+        return Image.fromarray(np.concatenate([red, 255 - grey[..., None]], axis=-1)), red
+    if mode == "P":
+        return Image.fromarray(red).quantize(4), red
+    if mode == "I;16":
+        return Image.fromarray(grey.astype(np.uint16) * 257), greys
+    return Image.fromarray(grey), greys
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGBA", "P", "I;16"])
+def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
+    make_tree(tmp_path / "test", {"cat": 1})
+    image, expected = picture(mode)
+    assert image.mode == mode
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    image.save(tmp_path / "train" / "cat" / "a.png")
+    pixels = open_folder(str(tmp_path)).train[0]["image"]
+    assert (pixels.shape, pixels.dtype) == ((2, 2, 3), np.uint8)
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_palette_with_transparent_colours_is_read_without_a_warning(tmp_path):
+    make_tree(tmp_path / "test", {"cat": 1})
+    image, expected = picture("P")
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    image.save(tmp_path / "train" / "cat" / "a.png", transparency=bytes([0, 128, 255, 255]))
+    np.testing.assert_array_equal(open_folder(str(tmp_path)).train[0]["image"], expected)
+
+
+def cut_in_half(data):
+    return data[: len(data) // 2]
+
+
+def shorten_a_chunk(data):
+    """A PNG whose header of the pixel data tells a length that is 2,000 bytes too small."""
+    at = data.index(b"IDAT") - 4
+    return data[:at] + (int.from_bytes(data[at : at + 4], "big") - 2000).to_bytes(4, "big") + data[at + 4 :]
+
+
+def claim_a_huge_size(data):
+    """A BMP whose header says 60,000 x 60,000 pixels."""
+    return data[:18] + (60000).to_bytes(4, "little") * 2 + data[26:]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".png", cut_in_half),
+        (".jpg", cut_in_half),
+        (".gif", cut_in_half),
+        (".jpg", lambda data: b""),
+        (".jpg", lambda data: b"<html>not found</html>"),
+        (".png", shorten_a_chunk),
+        (".bmp", claim_a_huge_size),
+    ],
+    ids=["cut PNG", "cut JPEG", "cut GIF", "empty", "a web page", "damaged PNG", "absurd size"],
+)
+def test_a_damaged_image_is_named_when_it_is_read_for_training(tmp_path, suffix, damage):
+    folder = tmp_path / "train" / "cat"
+    folder.mkdir(parents=True)
+    make_tree(tmp_path / "test", {"cat": 1})
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    path = folder / f"broken{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(damage(path.read_bytes()))
+    batches = train_batches(open_folder(str(tmp_path)).train, Preparation(1, 8), batch_size=2, seed=0)
+    with pytest.raises(InputError, match=f"^{path}: cannot be read as an image .*; replace or remove it"):
+        next(batches)

@@ -1,0 +1,208 @@
+"""The config files load and name things that exist; a bad key or value is refused by name."""
+
+import importlib
+import math
+import pathlib
+
+import pytest
+
+from hasnn_jax import data
+from hasnn_jax.config import CONTINUABLE, default_config, flatten, unknown_override, validate
+from hasnn_jax.errors import InputError
+from hasnn_jax.models import create_model, spiking_spec
+from hasnn_jax.training import optimizers
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+KEYS = sorted(flatten(default_config()))
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Loads a config file by name, as train.py does from the project's root."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"configs.{name}").get_config()
+
+
+def changed(**values):
+    """The default config with values at dotted keys, written with two underscores for a dot."""
+    config = default_config()
+    with config.unlocked():
+        for key, value in values.items():
+            config.update_from_flattened_dict({key.replace("__", "."): value})
+    return config
+
+
+def with_value(key, value):
+    """The default config with any value at all at a key, past the checks of type."""
+    config = default_config()
+    *path, last = key.split(".")
+    section = config
+    for name in path:
+        section = section[name]
+    with config.unlocked(), config.ignore_type():
+        section[last] = value
+    return config
+
+
+def test_there_is_a_config_for_every_data_set_of_the_paper_and_one_without_download():
+    assert {"digits", "cifar10", "cifar100", "caltech101", "caltech256", "imagenet"} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_config_file_is_valid_and_names_what_exists(load, name):
+    config = load(name)
+    validate(config)
+    assert config.data.source in data.SOURCES
+    assert config.optim.name in optimizers.OPTIMIZERS
+    assert config.schedule.name in optimizers.SCHEDULES
+    create_model(config.model.name, config.data.num_classes, spiking=spiking_spec(**config.model.spiking))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "digits"])  # the default: it needs no flag
+def test_every_config_file_says_how_to_run_it(name):
+    assert f"train.py --config configs/{name}.py " in (ROOT / "configs" / f"{name}.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [("digits", 10), ("cifar10", 10), ("cifar100", 100), ("caltech101", 101), ("caltech256", 257), ("imagenet", 1000)],
+)
+def test_every_config_has_its_data_sets_number_of_classes(load, name, classes):
+    assert load(name).data.num_classes == classes
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "caltech101", "caltech256"])
+def test_small_data_sets_follow_the_releases_recipe(load, name):
+    config = load(name)
+    optim = config.optim
+    assert (optim.name, optim.learning_rate, optim.weight_decay, config.batch_size) == ("adam", 1e-3, 1e-3, 16)
+    assert (config.schedule.name, config.seed) == ("constant", 3407)
+    assert (config.data.image_size, config.data.flip, config.data.shift) == (224, True, 0)
+
+
+def test_imagenet_follows_the_releases_recipe(load):
+    config = load("imagenet")
+    optim, schedule = config.optim, config.schedule
+    assert (optim.name, optim.weight_decay, optim.momentum, config.batch_size) == ("sgd", 5e-4, 0.9, 16)
+    assert math.isclose(optim.learning_rate, 0.00625)
+    assert (schedule.name, schedule.warmup_epochs, schedule.per_epoch) == ("warmup_cosine", 5, True)
+    assert (config.epochs, schedule.warmup_start, config.seed) == (100, None, 3407)
+    assert (config.data.image_size, config.data.flip) == (224, True)
+
+
+def test_a_config_is_made_anew_each_time():
+    default_config().optim.learning_rate = 1.0
+    assert default_config().optim.learning_rate == 1e-3
+
+
+def test_flattening_gives_every_setting_by_its_dotted_key():
+    flat = flatten(default_config())
+    assert flat["seed"] == 3407
+    assert flat["model.spiking.spec"] == "as_described"
+    assert flat["optim.clip_norm"] is None
+    assert not any(hasattr(value, "keys") for value in flat.values())
+
+
+def test_what_may_change_in_a_continued_run_are_settings_that_exist():
+    assert set(KEYS) >= CONTINUABLE
+    assert not {key for key in CONTINUABLE if key.startswith(("model.", "optim."))}
+
+
+def misspelt(key):
+    """The key without the last letter but one."""
+    return key[:-2] + key[-1]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_unknown_key_is_answered_with_the_nearest_one(key):
+    with pytest.raises(InputError, match=f"^unknown config key '{misspelt(key)}': .*; did you mean '{key}'\\?$"):
+        validate(changed(**{misspelt(key): flatten(default_config())[key]}))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_unknown_key_on_the_command_line_is_answered_with_the_nearest_one(key):
+    error = unknown_override(["train.py", "--workdir=x", f"--config.{misspelt(key)}=1"])
+    assert isinstance(error, InputError)
+    assert str(error).startswith(f"unknown config key '{misspelt(key)}': ")
+    assert str(error).endswith(f"; did you mean '{key}'?")
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("form", ["--config.{}=1", "-config.{}=1", "--config.{}"])
+def test_known_keys_pass_on_the_command_line(key, form):
+    arguments = ["train.py", "--config=configs/digits.py", "--workdir=x", form.format(key), "1"]
+    assert unknown_override(arguments) is None
+
+
+def test_missing_keys_are_named():
+    config = default_config()
+    with config.unlocked():
+        del config.optim.learning_rate
+        del config.schedule
+    with pytest.raises(InputError, match=r"^config: missing optim\.learning_rate, schedule\.name, .*default_config"):
+        validate(config)
+
+
+POSITIVE_WHOLE = [
+    "epochs",
+    "batch_size",
+    "data.num_classes",
+    "data.image_size",
+    "log_every_steps",
+    "eval_every_epochs",
+    "save_every_epochs",
+    "keep_checkpoints",
+]
+INVALID = {
+    **dict.fromkeys(POSITIVE_WHOLE, (0, -1, 2.5, math.nan, "many")),
+    "seed": (-1, 2**32, 0.5),
+    "optim.learning_rate": (0.0, -1e-3, math.nan, math.inf),
+    "optim.weight_decay": (-1e-4, math.nan, math.inf),
+    "optim.momentum": (-0.1, 1.0, math.nan),
+    "optim.clip_norm": (0.0, -1.0, math.nan, math.inf),
+    "optim.label_smoothing": (-0.1, 1.0, math.nan),
+    "schedule.warmup_epochs": (-1, 0.5),
+    "schedule.warmup_start": (-0.1, 1.1, math.nan),
+    "data.shift": (-1, 0.5),
+    "model.statistics_group": (0, -4, 3, 32),  # the batch is 16
+    "model.dtype": ("float16", "int8", ""),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in INVALID.items() for value in values])
+def test_a_value_out_of_range_is_refused_with_key_expectation_and_value(key, value):
+    with pytest.raises(InputError) as caught:
+        validate(with_value(key, value))
+    message = str(caught.value)
+    assert message.startswith(f"config.{key}: expected ")
+    assert message.endswith(f"; got {value!r}")
+
+
+VALID = {
+    "epochs": (1, 1000),
+    "batch_size": (1, 4096),
+    "seed": (0, 2**32 - 1),
+    "optim.learning_rate": (1e-9, 3),
+    "optim.weight_decay": (0.0, 0.1),
+    "optim.momentum": (0.0, 0.999),
+    "optim.clip_norm": (None, 1e-3, 5),
+    "optim.label_smoothing": (0.0, 0.99),
+    "schedule.warmup_epochs": (0, 500),
+    "schedule.warmup_start": (None, 0.0, 1.0),
+    "data.shift": (0, 4),
+    "model.statistics_group": (None, 1, 4, 16),
+    "model.dtype": ("float32", "bfloat16"),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in VALID.items() for value in values])
+def test_the_edges_of_a_range_are_accepted(key, value):
+    validate(with_value(key, value))
+
+
+def test_the_bound_of_the_seed_is_said():
+    with pytest.raises(
+        InputError, match=r"^config\.seed: expected .*(2\*\*32|4294967295|4294967296).*; got 4294967296$"
+    ):
+        validate(with_value("seed", 2**32))

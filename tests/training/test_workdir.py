@@ -1,0 +1,146 @@
+"""A workdir belongs to one run: it is claimed, found again, and refused to others untouched."""
+
+import json
+import os
+import pathlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hasnn_jax.errors import InputError
+from hasnn_jax.training import workdir as module
+from hasnn_jax.training.workdir import CONFIG_FILE, claim_workdir, write_atomically
+
+SETTINGS = {"seed": 1, "epochs": 5, "model.paths": ("ann", "snn"), "model.spiking.neuron": None, "optim.rate": 1e-3}
+CONTINUABLE = frozenset({"epochs"})
+
+
+def claim(path, settings=SETTINGS, **changes):
+    return claim_workdir(path, {**settings, **changes}, CONTINUABLE)
+
+
+def snapshot(folder):
+    """Every file's content and time of change."""
+    return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_new_workdir_is_made_with_its_parents_and_records_the_settings(tmp_path):
+    workdir = claim(tmp_path / "runs" / "first")
+    assert workdir == tmp_path / "runs" / "first"
+    recorded = json.loads((workdir / CONFIG_FILE).read_text())
+    assert recorded == {**SETTINGS, "model.paths": ["ann", "snn"]}
+    assert [path.name for path in workdir.iterdir()] == [CONFIG_FILE]  # no temporary file is left
+
+
+@pytest.mark.parametrize("kind", [str, pathlib.Path])
+def test_the_same_run_finds_its_workdir_again(tmp_path, kind):
+    claim(kind(tmp_path / "run"))
+    (tmp_path / "run" / "metrics.jsonl").write_text("kept\n")
+    assert claim(kind(tmp_path / "run")) == tmp_path / "run"
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == "kept\n"
+
+
+def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert claim("~/run") == tmp_path / "run"
+    assert (tmp_path / "run" / CONFIG_FILE).exists()
+
+
+def test_a_continuation_may_change_what_is_continuable_and_records_it(tmp_path):
+    claim(tmp_path)
+    claim(tmp_path, epochs=10)
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["epochs"] == 10
+
+
+def test_another_run_is_refused_with_the_keys_that_differ_and_nothing_is_changed(tmp_path):
+    claim(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(InputError) as caught:
+        claim(tmp_path, epochs=10, seed=2, **{"model.spiking.neuron": "lif", "model.paths": ("ann",)})
+    message = str(caught.value)
+    assert message.startswith(f"workdir {tmp_path}: holds another config's run (")
+    assert "model.paths is ['ann', 'snn'] there, ['ann'] here" in message
+    assert "model.spiking.neuron is None there, 'lif' here" in message
+    assert "seed is 1 there, 2 here" in message
+    assert message.endswith("); choose another --workdir")
+    assert "epochs" not in message
+    assert snapshot(tmp_path) == before
+
+
+def test_a_long_list_of_differences_is_cut_and_its_rest_counted(tmp_path):
+    claim(tmp_path, {f"k{i}": i for i in range(7)})
+    with pytest.raises(InputError, match=r"k4 is 4 there, 9 here, and 2 more\)"):
+        claim(tmp_path, {f"k{i}": 9 for i in range(7)})
+
+
+@pytest.mark.parametrize(("old", "new"), [({"a": 1}, {"a": 1, "b": 2}), ({"a": 1, "b": 2}, {"a": 1})])
+def test_a_key_that_one_of_the_runs_lacks_is_a_difference(tmp_path, old, new):
+    claim(tmp_path, old)
+    with pytest.raises(InputError, match=r"\(b is "):
+        claim(tmp_path, new)
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.tuples(st.integers())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.dictionaries(st.text(), values))
+def test_any_settings_are_recognised_again(tmp_path_factory, values):
+    workdir = tmp_path_factory.mktemp("run")
+    assert claim(workdir, values) == claim(workdir, values)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"^workdir .*/file/run: cannot be written \(.+\); choose another --workdir$"):
+        claim(tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_file_is_no_workdir(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"^workdir .*/file: cannot be written \(.+\); choose another --workdir$"):
+        claim(tmp_path / "file")
+
+
+def test_a_folder_without_permission_is_refused_with_the_systems_reason(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", refuse)
+    with pytest.raises(InputError, match=r"cannot be written \(Permission denied\); choose another --workdir$"):
+        claim(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"seed": 1', b"\x00\x00\x00", b"\xff\xfe{}", b"[1, 2]", b"null"],
+    ids=["empty", "cut short", "zeroed", "not UTF-8", "a list", "null"],
+)
+def test_a_corrupt_record_is_named_and_left_as_it_is(tmp_path, content):
+    (tmp_path / CONFIG_FILE).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{tmp_path}/config\.json: .*; restore it, or choose another --workdir$"):
+        claim(tmp_path)
+    assert (tmp_path / CONFIG_FILE).read_bytes() == content
+
+
+def test_a_file_is_replaced_at_one_stroke_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail_half_way(file):
+        file.write_text("ne")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_atomically(path, fail_half_way)
+    assert path.read_text() == "old"
+
+    seen = []
+    replace = os.replace
+    monkeypatch.setattr(module.os, "replace", lambda a, b: (seen.append(path.read_text()), replace(a, b)))
+    write_atomically(path, lambda file: file.write_text("new"))
+    assert seen == ["old"]
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
