@@ -97,7 +97,7 @@ def validate(config: ConfigDict) -> None:
         raise InputError(f"config: missing {', '.join(missing)}; start from hasnn_jax.config.default_config()")
     for key in _POSITIVE_WHOLE:
         _require(given, key, lambda v: isinstance(v, int) and v >= 1, "a whole number, 1 or more")
-    _require(given, "seed", lambda v: isinstance(v, int) and 0 <= v < 2**32, "a whole number, 0 or more")
+    _require(given, "seed", lambda v: isinstance(v, int) and 0 <= v < 2**32, "a whole number from 0 to 4294967295")
     _require(given, "optim.learning_rate", lambda v: v > 0, "a number above 0")
     _require(given, "optim.weight_decay", lambda v: v >= 0, "a number, 0 or more")
     _require(given, "optim.momentum", lambda v: 0 <= v < 1, "a number from 0 to below 1")
@@ -134,8 +134,8 @@ def _unknown_key(key: str, known: Collection[str]) -> InputError:
 
 def _require(flat: dict[str, Any], key: str, holds: Callable[[Any], bool], expected: str) -> None:
     value = flat[key]
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if (is_number and not math.isfinite(value)) or not holds(value):
+    broken = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    if broken or not holds(value):
         raise InputError(f"config.{key}: expected {expected}; got {value!r}")
 
 

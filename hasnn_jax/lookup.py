@@ -38,7 +38,7 @@ def build(kind: str, text: str, table: Mapping[str, Any]) -> Any:
     try:
         # The name itself may be a Python keyword ("if"), so only the arguments are parsed.
         call = ast.parse(f"_({rest}" if rest else "_()", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             raise ValueError
         arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError):

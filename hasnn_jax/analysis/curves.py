@@ -29,5 +29,6 @@ def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: st
         if name == "loss":
             axes.set_yscale("log")
         axes.grid(alpha=0.3, which="both")
-        axes.legend(loc="best")
+        if axes.lines:
+            axes.legend(loc="best")
     figure.savefig(path, dpi=130, format="png")

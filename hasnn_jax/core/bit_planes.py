@@ -154,7 +154,9 @@ def decode_bit_planes(spikes: Array, order: PlaneOrder = "msb_first") -> Array:
     total = 2.0 ** exponents[0] * spikes[0]
     for t, exponent in enumerate(exponents[1:], start=1):
         total += 2.0**exponent * spikes[t]
-    return total / 255
+    # XLA turns a division by a constant into a product with its inverse; in float64 33 * (1/255) falls below
+    # 33/255, and the next encoder would lose the lowest bit.
+    return total / jax.lax.optimization_barrier(jnp.full_like(total, 255))
 
 
 def decode_rate(spikes: Array) -> Array:

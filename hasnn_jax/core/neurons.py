@@ -84,7 +84,7 @@ class Neuron:
         _require_time_axis(currents)
         currents = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
         rest = jnp.zeros_like(currents[0])
-        return jax.lax.scan(step, rest, currents, unroll=currents.shape[0])[1]
+        return jax.lax.scan(step, rest, currents, unroll=min(currents.shape[0], 8))[1]
 
 
 @dataclasses.dataclass(frozen=True)

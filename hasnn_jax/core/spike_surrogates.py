@@ -45,7 +45,7 @@ class Sigmoid:
 
     def derivative(self, u: Array) -> Array:
         s = jax.nn.sigmoid(self.alpha * u)
-        return self.alpha * s * (1 - s)
+        return self.alpha * s * jax.nn.sigmoid(-self.alpha * u)  # 1 - s, without its cancellation
 
 
 @dataclasses.dataclass(frozen=True)

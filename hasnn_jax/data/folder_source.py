@@ -29,8 +29,8 @@ class FolderSplit:
         path = self._files[int(index)]
         try:
             with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except OSError as error:
+                pixels = _rgb(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(f"{path}: cannot be read as an image ({error}); replace or remove it") from None
         return {"image": pixels, "label": np.int32(self._labels[int(index)])}
 
@@ -59,6 +59,8 @@ def open_folder(data_dir: str, exclude: Sequence[str] = (), test_fraction: float
             raise InputError(f"{root}: classes in one split only: {', '.join(odd[:5])}; both need the same folders")
         splits = [_labelled(tree) for tree in trees]
     else:
+        if (root / "train").is_dir() and any(child.is_dir() for child in (root / "train").iterdir()):
+            raise InputError(f"{root}: has train/ but neither test/ nor val/; add test/ or val/, with the same classes")
         tree = _class_files(root, exclude)
         for name, files in tree.items():
             if len(files) < 2:
@@ -70,6 +72,15 @@ def open_folder(data_dir: str, exclude: Sequence[str] = (), test_fraction: float
         ]
         trees = [tree]
     return Source(root.name, tuple(trees[0]), *(FolderSplit(*split) for split in splits))
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """uint8 [H, W, 3]; transparency is dropped, 16-bit grey keeps its upper byte."""
+    if image.mode.startswith("I;16"):
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
 
 
 def _class_files(root: pathlib.Path, exclude: Sequence[str]) -> dict[str, list[pathlib.Path]]:

@@ -72,7 +72,7 @@ def train_batches(
         .repeat()
         .map(preparation.plain)
         .random_map(preparation.random)
-        .batch(batch_size)
+        .batch(batch_size, drop_remainder=True)  # of an endless stream; else a batch of 1 overflows its length
     )
     options = grain.ReadOptions(num_threads=READ_THREADS, prefetch_buffer_size=PREFETCHED_BATCHES)
     return iter(dataset[start_step:].to_iter_dataset(options))

@@ -57,7 +57,17 @@ def open_tfds(name: str, data_dir: str) -> Source:
     test = next((split for split in _TEST_SPLITS if split in builder.info.splits), None)
     if test is None or "train" not in builder.info.splits:
         raise InputError(f"{name}: expected a train and a test split, got {sorted(builder.info.splits)}")
-    splits: list[Split] = [TfdsSplit(builder.as_data_source(split)) for split in ("train", test)]
+    label = builder.info.features["label"]
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise InputError(f"{name}: expected class names in the feature 'label', got {label}")
+    try:
+        splits: list[Split] = [TfdsSplit(builder.as_data_source(split)) for split in ("train", test)]
+    except NotImplementedError:
+        stored = builder.info.file_format.value
+        raise InputError(
+            f"{name}: {versions[-1].parent} holds {stored} files, which cannot be read in any order; run: "
+            f"tfds build {name} --data_dir={root} --file_format=array_record --overwrite"
+        ) from None
     return Source(name, tuple(builder.info.features["label"].names), *splits)
 
 

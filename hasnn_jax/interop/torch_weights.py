@@ -39,10 +39,11 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
 
     faults = [f"missing: {name}" for name in sorted(wanted - given)]
     faults += [f"unexpected: {name}" for name in sorted(given - wanted)]
+    dtype = next((np.asarray(a).dtype for name, a in state_dict.items() if name in given), np.float32)
     leaves: dict[tuple[str, ...], np.ndarray] = {}
     for path, name in names.items():
         if name is None:
-            leaves[path] = np.asarray(1.0 if path[-1] == "high" else 0.0, np.float32)
+            leaves[path] = np.asarray(1.0 if path[-1] == "high" else 0.0, dtype)
         elif name in given:
             array = _channels_last(np.asarray(state_dict[name]))
             if array.shape != expected[path]:

@@ -20,6 +20,8 @@ def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
     if images.ndim != 4:
         hint = "; for one image pass images[None]" if images.ndim == 3 else ""
         raise InputError(f"images: expected [batch, height, width, channels], got shape {tuple(images.shape)}{hint}")
+    if images.size == 0:
+        raise InputError(f"images: expected at least one image of at least one pixel, got shape {tuple(images.shape)}")
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise TypeError(
             f"images: expected a floating dtype with values in [0, 1], got {images.dtype}; "

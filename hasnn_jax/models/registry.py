@@ -58,6 +58,8 @@ def create_model(
         raise InputError(f"num_classes: expected 1 or more, got {num_classes}")
     if statistics_group is not None and statistics_group < 1:
         raise InputError(f"statistics_group: expected 1 or more examples, or None for all; got {statistics_group}")
+    if isinstance(paths, str):
+        raise InputError(f"paths: expected a sequence such as ('ann', 'snn') or ('ann',), got the text {paths!r}")
     look_up("stem", stem, {"imagenet": None, "small": None})
     shared = {"active": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
     if match := _VGG.fullmatch(name):
@@ -74,6 +76,8 @@ def create_model(
     if depth not in STAGE_SIZES:
         raise unknown_name("model", name, list_models())
     block: BlockKind = "basic" if depth < 50 else "bottleneck"
+    if block == "bottleneck" and base_width < 8:
+        raise InputError(f"model {name!r}: a bottleneck's inner width is int(b * b / 64); expected b of 8 or more")
     return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, Paths(**shared))
 
 

@@ -81,8 +81,8 @@ def spiking_spec(
     """
     base = look_up("spiking spec", spec, SPECS)
     coding: dict[str, Any] = {
-        "surrogate": surrogate and build("encoder surrogate", surrogate, ENCODER_SURROGATES),
-        "rescaling": rescaling and look_up("gradient rescaling", rescaling, RESCALINGS),
+        "surrogate": None if surrogate is None else build("encoder surrogate", surrogate, ENCODER_SURROGATES),
+        "rescaling": None if rescaling is None else look_up("gradient rescaling", rescaling, RESCALINGS),
         "order": plane_order,
         "lowest_plane": lowest_plane,
         "value_range": value_range,

@@ -28,13 +28,21 @@ def claim_workdir(path: str | os.PathLike[str], settings: Mapping[str, Any], con
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if record.exists():
-            _require_same_run(workdir, json.loads(record.read_text()), settings, continuable)
+            _require_same_run(workdir, _read_settings(record), settings, continuable)
         write_atomically(record, lambda file: file.write_text(json.dumps(settings, indent=2) + "\n"))
     except OSError as error:
         raise InputError(f"workdir {workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{record}: is not JSON ({error}); restore it, or choose another --workdir") from None
     return workdir
+
+
+def _read_settings(record: pathlib.Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(record.read_bytes())
+        if not isinstance(settings, dict):
+            raise ValueError("not an object")
+    except ValueError as error:  # JSON's and the text's decoding errors are ValueErrors
+        raise InputError(f"{record}: is no config ({error}); restore it, or choose another --workdir") from None
+    return settings
 
 
 def _require_same_run(workdir, old: Mapping[str, Any], new: Mapping[str, Any], continuable: Set[str]) -> None:
