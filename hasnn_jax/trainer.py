@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -57,33 +58,18 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     preparation = Preparation(
         config.data.num_classes, config.data.image_size, flip=config.data.flip, shift=config.data.shift
     )
-    first = preparation.plain(source.train[0])
-    initialise = jax.jit(functools.partial(initial_state, model, optimizer, first["image"].shape, config.seed))
-    jax.eval_shape(initialise)  # a model that does not fit the images says so here
+    image_shape = preparation.plain(source.train[0])["image"].shape
+    initialise = jax.jit(functools.partial(initial_state, model, optimizer, image_shape, config.seed))
+    abstract_state = jax.eval_shape(initialise)  # a model that does not fit the images says so here
     workdir = claim_workdir(workdir, flatten(config), CONTINUABLE)
 
-    # The two compiled functions; the state is replaced in place, a batch is divided among the devices.
-    whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
-    train = jax.jit(
-        functools.partial(
-            train_step, apply=model.apply, optimizer=optimizer, label_smoothing=config.optim.label_smoothing
-        ),
-        in_shardings=(whole, divided),
-        out_shardings=whole,
-        donate_argnums=0,
-    )
-    evaluate = jax.jit(
-        functools.partial(evaluation_step, apply=model.apply), in_shardings=(whole, divided), out_shardings=whole
-    )
-
-    state = jax.device_put(initialise(), whole)
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints) as checkpoints:
-        if checkpoints.latest_step is not None:
-            state = checkpoints.restore(state, whole)
-        start = int(state.step)
+        start = checkpoints.latest_step or 0
         if start >= total_steps:
             return report_complete(config, workdir, start, steps_per_epoch)
-
+        whole = sharding.replicated(mesh)
+        state = checkpoints.restore(abstract_state, whole) if start else jax.device_put(initialise(), whole)
+        train, evaluate = compiled_steps(model, optimizer, config.optim.label_smoothing, mesh)
         batches = data.train_batches(
             source.train, preparation, batch_size=config.batch_size, seed=config.seed, start_step=start
         )
@@ -99,28 +85,27 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
                 state, metrics = train(state, sharding.put_batch(batch, mesh))
                 window.append(metrics)
                 progress.advance()
-                epoch, epoch_ends = step / steps_per_epoch, step % steps_per_epoch == 0
+                epoch, epoch_ends, last = step / steps_per_epoch, step % steps_per_epoch == 0, step == total_steps
 
                 if epoch_ends or step % config.log_every_steps == 0:
                     means = mean_metrics(window)
                     require_finite(means["loss"], step, checkpoints.latest_step, workdir)
                     writer.write(step, epoch, "train", {**means, "learning_rate": float(schedule(step - 1))})
+                    if last or (epoch_ends and epoch % config.eval_every_epochs == 0):
+                        test = evaluate_all(evaluate, state, source, preparation, config.batch_size, mesh)
+                        writer.write(step, epoch, "test", test)
                     progress.report(describe(means, test))
-                if step == total_steps or (epoch_ends and epoch % config.eval_every_epochs == 0):
-                    test = evaluate_all(evaluate, state, source, preparation, config.batch_size, mesh)
-                    writer.write(step, epoch, "test", test)
-                    progress.report(describe(means, test))
-                if step == total_steps or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
+                if last or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
                     checkpoints.save(state)
-                if step == total_steps or stop.requested:
+                if last or stop.requested:
                     break
 
             plot_run(config, workdir)
-            if stop.requested:
-                progress.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
-            else:
+            if last:
                 progress.say(write_summary(config, workdir, source, state, progress))
-    return result(workdir, step, steps_per_epoch, complete=step == total_steps)
+            else:
+                progress.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
+    return result(workdir, step, steps_per_epoch, complete=last)
 
 
 def open_source(settings: ConfigDict) -> Source:
@@ -184,6 +169,15 @@ def initial_state(model, optimizer, image_shape: tuple[int, ...], seed: int) -> 
     """The state of a freshly initialised model, a function of the seed."""
     variables = model.init(jax.random.key(seed), jnp.zeros((1, *image_shape)), train=False)
     return create_state(variables, optimizer, seed)
+
+
+def compiled_steps(model, optimizer, label_smoothing: float, mesh) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The training and the evaluation step over the mesh; the training step replaces the state in place."""
+    whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
+    step = functools.partial(train_step, apply=model.apply, optimizer=optimizer, label_smoothing=label_smoothing)
+    train = jax.jit(step, in_shardings=(whole, divided), out_shardings=whole, donate_argnums=0)
+    test = functools.partial(evaluation_step, apply=model.apply)
+    return train, jax.jit(test, in_shardings=(whole, divided), out_shardings=whole)
 
 
 def mean_metrics(window: list[dict[str, jax.Array]]) -> dict[str, float]:

@@ -43,6 +43,6 @@ class Checkpoints:
             self._checkpointer.save(step, state)
 
     def restore(self, like: TrainState, sharding: Sharding) -> TrainState:
-        """The newest state, with the structure of `like`, laid out by `sharding`."""
+        """The newest state, with the structure, shapes and dtypes of `like` (arrays or not), laid out by `sharding`."""
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         return self._checkpointer.load(self.latest_step, abstract)

@@ -2,13 +2,10 @@
 
 import contextlib
 import importlib
-import json
 import pathlib
 import sys
 import warnings
-import zlib
 
-import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -40,40 +37,3 @@ def torch_twin():
         return importlib.import_module("torch_twin")
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-
-
-@pytest.fixture
-def golden_parameters():
-    """The parameters behind a golden file, from the names and shapes in `NAME.names.json`."""
-
-    def load(name):
-        shapes = json.loads((ROOT / "tests" / "golden" / f"{name}.names.json").read_text())
-        return draw_parameters(shapes)
-
-    return load
-
-
-@pytest.fixture
-def random_parameters():
-    """Draws parameters that keep every layer active, given {name: shape}; the golden files' recipe."""
-    return draw_parameters
-
-
-def draw_parameters(shapes):
-    return {
-        name: _draw(np.random.default_rng(zlib.crc32(name.encode())), name, shape) for name, shape in shapes.items()
-    }
-
-
-def _draw(rng, name, shape):
-    if name.endswith("num_batches_tracked"):
-        return np.zeros((), np.int64)
-    if name.endswith("running_var"):
-        return rng.uniform(0.5, 1.5, shape)
-    if name.endswith("running_mean"):
-        return rng.normal(0, 0.1, shape)
-    if len(shape) >= 2:
-        return rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
-    if name.endswith("weight"):
-        return rng.uniform(0.8, 1.2, shape)
-    return rng.normal(0, 0.05, shape)

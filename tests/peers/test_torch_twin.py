@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from release_parameters import draw_parameters, release_parameters
 
 import hasnn_jax
 from hasnn_jax import core
@@ -21,9 +22,9 @@ QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expen
 
 
 @pytest.fixture
-def twin_on_golden_weights(torch_twin, golden_parameters):
+def twin_on_golden_weights(torch_twin):
     twin = torch_twin.HybridResNet(10, (1, 1, 1, 1), base_width=8).double()
-    twin.load_state_dict(as_tensors(golden_parameters("resnet_basic_b8")))
+    twin.load_state_dict(as_tensors(release_parameters("resnet_basic_b8")))
     return twin
 
 
@@ -66,9 +67,9 @@ def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, golden)
         assert_close(twin.eval()(x).numpy(), numbers["logits_eval_after"], "logits after training", tolerance=1e-6)
 
 
-def test_twin_has_exactly_the_release_names(torch_twin, golden_parameters):
+def test_twin_has_exactly_the_release_names(torch_twin):
     twin = torch_twin.HybridResNet(10, (1, 1, 1, 1), base_width=8)
-    expected = {name: array.shape for name, array in golden_parameters("resnet_basic_b8").items()}
+    expected = {name: array.shape for name, array in release_parameters("resnet_basic_b8").items()}
     assert {name: tuple(value.shape) for name, value in twin.state_dict().items()} == expected
 
 
@@ -135,10 +136,10 @@ def test_port_encodes_and_decodes_as_twin(name, surrogate, make_input, torch_twi
         ),
     ],
 )
-def test_port_equals_twin(size, image_shape, tolerance, torch_twin, random_parameters, x64):
+def test_port_equals_twin(size, image_shape, tolerance, torch_twin, x64):
     size = {"num_classes": 7, "base_width": 8} | size
     twin = torch_twin.HybridResNet(**size, in_channels=image_shape[1]).double()
-    state_dict = random_parameters({name: tuple(value.shape) for name, value in twin.state_dict().items()})
+    state_dict = draw_parameters({name: tuple(value.shape) for name, value in twin.state_dict().items()})
     twin.load_state_dict(as_tensors(state_dict))
 
     port = HybridResNet(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))

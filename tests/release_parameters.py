@@ -3,10 +3,11 @@
 import json
 import pathlib
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 def release_names(network: str) -> dict[str, tuple[int, ...]]:
@@ -17,7 +18,12 @@ def release_names(network: str) -> dict[str, tuple[int, ...]]:
 
 def release_parameters(network: str) -> dict[str, np.ndarray]:
     """The state dict, in the release's layout and float64, that the golden numbers were computed with."""
-    return {name: draw(name, shape) for name, shape in release_names(network).items()}
+    return draw_parameters(release_names(network))
+
+
+def draw_parameters(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """A state dict of these names and shapes, drawn as the golden networks' were: every layer is active."""
+    return {name: draw(name, shape) for name, shape in shapes.items()}
 
 
 def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
