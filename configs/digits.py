@@ -9,9 +9,9 @@ from hasnn_jax.config import default_config
 
 def get_config():
     config = default_config()
-    config.epochs = 20
+    config.epochs = 18
     config.batch_size = 32
-    config.model.name = "has8_resnet10_b8"
+    config.model.name = "has8_resnet10_b16"
     config.model.stem = "small"
     config.data.shift = 1
     config.optim.learning_rate = 2e-3
@@ -20,4 +20,6 @@ def get_config():
     config.schedule.warmup_epochs = 1
     config.schedule.warmup_start = 0.1
     config.schedule.per_epoch = False
+    config.eval_every_epochs = 2
+    config.save_every_epochs = 3
     return config
