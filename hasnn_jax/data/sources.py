@@ -1,7 +1,8 @@
 """Where images come from: a name in the config becomes a `Source` here.
 
 A split is anything with a length and `split[i] -> {"image": uint8 [H, W, C], "label": int}`; images may differ
-in size. To add a source, write a function that returns a `Source` and enter it in `SOURCES`.
+in size. To add a source, write a function that returns a `Source`, and enter it in `hasnn_jax.data.SOURCES` and in
+`hasnn_jax.trainer.open_source`, which picks its arguments from the config.
 """
 
 import dataclasses
