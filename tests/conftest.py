@@ -1,12 +1,16 @@
 """What every test runs under: float64 on request, and no silent broadcasting between ranks."""
 
 import pathlib
+import tempfile
 
 import jax
 import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What one test has compiled, the next need not; forgotten when the session ends.
+_compiled = tempfile.TemporaryDirectory(prefix="hasnn_jax_tests_")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

@@ -13,15 +13,6 @@ from hasnn_jax.errors import InputError
 from hasnn_jax.trainer import train_and_evaluate
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """Runs of the same network compile once."""
-    before = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
-    yield
-    jax.config.update("jax_compilation_cache_dir", before)
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The workdir and the outcome of a finished tiny run; tests must not change it."""
@@ -169,13 +160,9 @@ def test_bad_config_is_refused_in_one_line_before_anything_is_written(changes, m
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optim__name": "sgd", "optim__learning_rate": 0.01},
-        {"optim__name": "adamw"},
-        {"optim__clip_norm": 1.0},
-        {"optim__label_smoothing": 0.1},
-        {"schedule__name": "warmup_cosine", "schedule__warmup_epochs": 1},
-        {"model__dtype": "bfloat16"},
-        {"model__statistics_group": 64},
+        {"optim__name": "sgd", "optim__learning_rate": 0.01, "optim__clip_norm": 1.0},
+        {"optim__name": "adamw", "optim__label_smoothing": 0.1, "schedule__name": "warmup_cosine"},
+        {"model__dtype": "bfloat16", "model__statistics_group": 64},
     ],
     ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()),
 )
