@@ -3,10 +3,10 @@
 Any setting is one override, such as --config.optim.learning_rate=3e-4; they are listed in hasnn_jax/config.py.
 """
 
-import os
 import pathlib
 import sys
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -39,7 +39,8 @@ def train(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder) 
         sys.exit(f"train.py: unexpected argument {argv[1]!r}; settings are given as --config.KEY=VALUE")
     if not flags.FLAGS["verbosity"].present:  # --verbosity=0 shows what JAX and Orbax log
         logging.set_verbosity(logging.WARNING)
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path("~/.cache/hasnn_jax").expanduser()))
+    if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR names another place
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path("~/.cache/hasnn_jax").expanduser()))
     from hasnn_jax.trainer import train_and_evaluate
 
     file = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"]))

@@ -54,12 +54,13 @@ def test_one_override_trains_on_the_digits(override, tmp_path):
 
 
 @pytest.mark.slow
-def test_progress_is_plain_lines_away_from_a_terminal(tmp_path):
-    done = run_train(*SHORT, cwd=tmp_path)
+def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
+    done = run_train(*SHORT, cwd=tmp_path, HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0].split() == ["data", "digits:", "1,438", "training", "and", "359", "test", "images"]
     assert sum(line.startswith("step ") and " left" in line and "images/s" in line for line in lines) == 4
+    assert list((tmp_path / ".cache/hasnn_jax").iterdir())
     assert not any("\r" in line or line.startswith(("I1", "W1")) for line in lines)
 
 
