@@ -213,15 +213,21 @@ def describe(train: dict[str, float], test: dict[str, float]) -> str:
 
 def announce(progress, config, source, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
     """Says what is about to happen."""
-    parameters = sum(p.size for p in jax.tree.leaves(state.params))
     device = jax.devices()[0]
     progress.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
-    progress.say(f"model    {config.model.name}: {parameters:,} parameters, paths {' + '.join(config.model.paths)}")
+    progress.say(
+        f"model    {config.model.name}: {count_parameters(state):,} parameters, paths {' + '.join(config.model.paths)}"
+    )
     progress.say(f"devices  {jax.device_count()} x {device.device_kind}")
     progress.say(f"workdir  {workdir}")
     if start:
         progress.say(f"going on from the checkpoint of step {start:,} of {total_steps:,}")
     progress.say(f"{total_steps - start:,} steps to go; compiling the first one, which can take a minute")
+
+
+def count_parameters(state: TrainState) -> int:
+    """How many numbers are trained."""
+    return sum(p.size for p in jax.tree.leaves(state.params))
 
 
 def plot_run(config: ConfigDict, workdir: pathlib.Path) -> None:
@@ -235,9 +241,8 @@ def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainSta
     """Writes the finished run's `summary.txt` and returns it."""
     tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
     last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
-    parameters = sum(p.size for p in jax.tree.leaves(state.params))
     summary = "\n".join([
-        f"{config.model.name} on {source.name}: {parameters:,} parameters, {len(source.classes)} classes",
+        f"{config.model.name} on {source.name}: {count_parameters(state):,} parameters, {len(source.classes)} classes",
         f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
         f"({last['step']:,} steps) over all {len(source.test):,} test images",
         f"best test accuracy {best['accuracy']:.2%} at epoch {best['epoch']:.0f}",

@@ -75,7 +75,6 @@ class Neuron:
 
         The membrane is kept in float32 (float64 for float64 currents), whatever the dtype of the currents.
         """
-        _require_time_axis(currents)
         # Only the currents are kept for the backward pass; the membranes are cheap to compute again.
         return jax.checkpoint(lambda x: self._scan(self.step, x))(currents).astype(currents.dtype)
 

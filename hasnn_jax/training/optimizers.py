@@ -49,12 +49,12 @@ def warmup_cosine(
 
 
 def adam(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
-    """Adam with L2: weight decay joins the gradient before the moments, as in torch.optim.Adam."""
+    """Adam with L2: weight decay joins the gradient before the moments, as in torch.optim.Adam. `momentum` is SGD's."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule))
 
 
 def adamw(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, scaled by the learning rate, as in torch.optim.AdamW."""
+    """Adam with decoupled weight decay, scaled by the learning rate, as in torch.optim.AdamW. `momentum` is SGD's."""
     return optax.adamw(schedule, weight_decay=weight_decay)
 
 
