@@ -1,5 +1,8 @@
 """Trains a HAS-8 classifier: python train.py --config configs/imagenet.py --workdir runs/imagenet.
 
+With --evaluate it trains nothing: it prints the test accuracy of the workdir's newest checkpoint, or, where there is
+none, of the weights that --config.model.init_from names.
+
 Any setting is one override, such as --config.optim.learning_rate=3e-4; they are listed in hasnn_jax/config.py.
 """
 
@@ -22,7 +25,8 @@ def main() -> None:
         sys.exit(f"train.py: {error}")
     config = config_flags.DEFINE_config_file("config", str(CONFIGS / "digits.py"), "what to train on what")
     workdir = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
-    app.run(lambda argv: train(argv, config, workdir), flags_parser=parse_flags)
+    evaluate = flags.DEFINE_bool("evaluate", False, "only evaluate: the workdir's checkpoint, or model.init_from")
+    app.run(lambda argv: run(argv, config, workdir, evaluate), flags_parser=parse_flags)
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -33,14 +37,15 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(f"train.py: {error}")
 
 
-def train(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder) -> None:
-    """Runs the training that the flags describe."""
+def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, evaluate: flags.FlagHolder) -> None:
+    """Trains or evaluates as the flags say."""
     if len(argv) > 1:
         sys.exit(f"train.py: unexpected argument {argv[1]!r}; settings are given as --config.KEY=VALUE")
     if not flags.FLAGS["verbosity"].present:  # --verbosity=0 shows what JAX and Orbax log
         logging.set_verbosity(logging.WARNING)
     if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR names another place
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path("~/.cache/hasnn_jax").expanduser()))
+    from hasnn_jax.evaluation import evaluate_weights
     from hasnn_jax.trainer import train_and_evaluate
 
     file = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"]))
@@ -48,7 +53,8 @@ def train(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder) 
         known = ", ".join(sorted(f"configs/{known.name}" for known in CONFIGS.glob("*.py")))
         sys.exit(f"train.py: no config file {file}; those that come with the project: {known}")
     try:
-        train_and_evaluate(config.value, workdir.value or pathlib.Path("runs") / file.stem)
+        act = evaluate_weights if evaluate.value else train_and_evaluate
+        act(config.value, workdir.value or pathlib.Path("runs") / file.stem)
     except InputError as error:
         sys.exit(f"train.py: {error}")
 

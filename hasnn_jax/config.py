@@ -29,6 +29,8 @@ def default_config() -> ConfigDict:
     config.model.paths = ("ann", "snn")  # ("ann",) and ("snn",) are the pure baselines
     config.model.statistics_group = placeholder(int)  # examples that share batch statistics; None: all
     config.model.dtype = "float32"  # of synapses; or "bfloat16"
+    config.model.init_from = placeholder(str)  # weights to start from: another run's workdir, or converted ones
+    config.model.init_head = "keep"  # or "fresh": all but the layers that end in the classes, for other classes
 
     config.model.spiking = ConfigDict()
     config.model.spiking.spec = "as_described"  # or "as_released"; what follows replaces single points of it
@@ -112,6 +114,7 @@ def validate(config: ConfigDict) -> None:
         lambda v: v is None or (isinstance(v, int) and v >= 1 and config.batch_size % v == 0),
         f"a divisor of the batch size of {config.batch_size}, or None for the whole batch",
     )
+    _require(given, "model.init_head", lambda v: v in ("keep", "fresh"), "keep or fresh")
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 
 

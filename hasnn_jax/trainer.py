@@ -9,25 +9,24 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import ConfigDict
 
 from hasnn_jax import data
 from hasnn_jax.analysis.curves import plot_curves
-from hasnn_jax.config import CONTINUABLE, flatten, validate
-from hasnn_jax.data import Preparation, Source
+from hasnn_jax.assembly import Experiment, build_optimizer, build_schedule, count_steps, read_weights, set_up
+from hasnn_jax.config import CONTINUABLE, flatten
+from hasnn_jax.data import Source
 from hasnn_jax.errors import InputError
-from hasnn_jax.lookup import look_up
-from hasnn_jax.models import create_model, spiking_spec
-from hasnn_jax.training import optimizers, sharding
+from hasnn_jax.evaluation import compile_evaluation, evaluate_all
+from hasnn_jax.interop.weights import newest_checkpoint
+from hasnn_jax.training import sharding
 from hasnn_jax.training.checkpoints import Checkpoints
 from hasnn_jax.training.interrupt import StopRequest
 from hasnn_jax.training.metrics import MetricWriter, read_metrics
 from hasnn_jax.training.progress import Progress, format_duration
 from hasnn_jax.training.state import TrainState, create_state
-from hasnn_jax.training.steps import evaluation_step, train_step
+from hasnn_jax.training.steps import train_step
 from hasnn_jax.training.workdir import claim_workdir, write_atomically
 
 
@@ -46,21 +45,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
       InputError: bad input, before anything in the workdir is changed; or a loss that is not finite.
     """
     # Everything that the config names, before anything is written.
-    validate(config)
-    mesh = sharding.make_mesh()
-    sharding.require_divisible(config.batch_size, mesh)
-    source = open_source(config.data)
-    model = build_model(config.model, config.data.num_classes)
+    experiment = set_up(config)
+    model, source, mesh = experiment.model, experiment.source, experiment.mesh
     steps_per_epoch = count_steps(len(source.train), config.batch_size)
     total_steps = config.epochs * steps_per_epoch
     schedule = build_schedule(config, steps_per_epoch)
     optimizer = build_optimizer(config.optim, schedule)
-    preparation = Preparation(
-        config.data.num_classes, config.data.image_size, flip=config.data.flip, shift=config.data.shift
-    )
-    image_shape = preparation.plain(source.train[0])["image"].shape
-    initialise = jax.jit(functools.partial(initial_state, model, optimizer, image_shape, config.seed))
-    abstract_state = jax.eval_shape(initialise)  # a model that does not fit the images says so here
+    make_state = functools.partial(create_state, optimizer=optimizer, seed=config.seed)
+    weights = starting_weights(config, experiment, workdir)
     workdir = claim_workdir(workdir, flatten(config), CONTINUABLE)
 
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints) as checkpoints:
@@ -68,10 +60,14 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
         if start >= total_steps:
             return report_complete(config, workdir, start, steps_per_epoch)
         whole = sharding.replicated(mesh)
-        state = checkpoints.restore(abstract_state, whole) if start else jax.device_put(initialise(), whole)
-        train, evaluate = compiled_steps(model, optimizer, config.optim.label_smoothing, mesh)
+        if start:
+            state = checkpoints.restore(jax.eval_shape(lambda: make_state(experiment.initialise())), whole)
+        else:
+            state = jax.device_put(make_state(weights or experiment.initialise()), whole)
+        train = compile_training(model, optimizer, config.optim.label_smoothing, mesh)
+        evaluate = compile_evaluation(model, mesh)
         batches = data.train_batches(
-            source.train, preparation, batch_size=config.batch_size, seed=config.seed, start_step=start
+            source.train, experiment.preparation, batch_size=config.batch_size, seed=config.seed, start_step=start
         )
         with (
             MetricWriter(workdir, from_step=start) as writer,
@@ -92,7 +88,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
                     require_finite(means["loss"], step, checkpoints.latest_step, workdir)
                     writer.write(step, epoch, "train", {**means, "learning_rate": float(schedule(step - 1))})
                     if last or (epoch_ends and epoch % config.eval_every_epochs == 0):
-                        test = evaluate_all(evaluate, state, source, preparation, config.batch_size, mesh)
+                        test = evaluate_all(
+                            evaluate, state.variables, source.test, experiment.preparation, config.batch_size, mesh
+                        )
                         writer.write(step, epoch, "test", test)
                     progress.report(describe(means, test))
                 if last or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
@@ -108,76 +106,22 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     return result(workdir, step, steps_per_epoch, complete=last)
 
 
-def open_source(settings: ConfigDict) -> Source:
-    """Opens the configured data set and checks that it has the configured number of classes."""
-    open_named = look_up("data source", settings.source, data.SOURCES)
-    arguments: dict[str, dict[str, Any]] = {
-        "digits": {},
-        "folder": {"data_dir": settings.data_dir, "exclude": settings.exclude, "how_to_get": settings.how_to_get},
-        "tfds": {"name": settings.name, "data_dir": settings.data_dir},
-    }
-    source = open_named(**arguments[settings.source])
-    if len(source.classes) != settings.num_classes:
-        raise InputError(
-            f"config.data.num_classes: {source.name} has {len(source.classes)} classes, got {settings.num_classes}"
-        )
-    return source
+def starting_weights(config: ConfigDict, experiment: Experiment, workdir: str | os.PathLike[str]):
+    """The weights that a new run starts from; None for freshly initialised ones, and where a checkpoint goes before."""
+    if config.model.init_from is None or newest_checkpoint(pathlib.Path(workdir).expanduser()):
+        return None
+    variables, ranges_missing = read_weights(config.model, experiment.model, experiment.initialise())
+    print(f"weights  {config.model.init_from}", file=sys.stderr)
+    if ranges_missing:
+        print(f"         without tracked value ranges: {ranges_missing} start at [0, 1]", file=sys.stderr)
+    return variables
 
 
-def count_steps(examples: int, batch_size: int) -> int:
-    """Steps in an epoch: whole batches, the rest going into the next epoch."""
-    if batch_size > examples:
-        raise InputError(
-            f"config.batch_size: {batch_size} images are more than the {examples:,} there are for training; lower it"
-        )
-    return examples // batch_size
-
-
-def build_model(settings: ConfigDict, num_classes: int):
-    """The configured model."""
-    return create_model(
-        settings.name,
-        num_classes,
-        spiking=spiking_spec(**settings.spiking),
-        paths=settings.paths,
-        stem=settings.stem,
-        statistics_group=settings.statistics_group,
-        dtype=jnp.dtype(settings.dtype),
-    )
-
-
-def build_schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
-    """The configured learning rate as a function of the step."""
-    settings = config.schedule
-    return look_up("schedule", settings.name, optimizers.SCHEDULES)(
-        config.optim.learning_rate,
-        epochs=config.epochs,
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=settings.warmup_epochs,
-        warmup_start=settings.warmup_start,
-        per_epoch=settings.per_epoch,
-    )
-
-
-def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The configured optimizer, with gradient clipping in front of it."""
-    make = look_up("optimizer", settings.name, optimizers.OPTIMIZERS)
-    return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
-
-
-def initial_state(model, optimizer, image_shape: tuple[int, ...], seed: int) -> TrainState:
-    """The state of a freshly initialised model, a function of the seed."""
-    variables = model.init(jax.random.key(seed), jnp.zeros((1, *image_shape)), train=False)
-    return create_state(variables, optimizer, seed)
-
-
-def compiled_steps(model, optimizer, label_smoothing: float, mesh) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The training and the evaluation step over the mesh; the training step replaces the state in place."""
+def compile_training(model, optimizer, label_smoothing: float, mesh) -> Callable[..., Any]:
+    """The training step over the mesh; it replaces the state in place."""
     whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
     step = functools.partial(train_step, apply=model.apply, optimizer=optimizer, label_smoothing=label_smoothing)
-    train = jax.jit(step, in_shardings=(whole, divided), out_shardings=whole, donate_argnums=0)
-    test = functools.partial(evaluation_step, apply=model.apply)
-    return train, jax.jit(test, in_shardings=(whole, divided), out_shardings=whole)
+    return jax.jit(step, in_shardings=(whole, divided), out_shardings=whole, donate_argnums=0)
 
 
 def mean_metrics(window: list[dict[str, jax.Array]]) -> dict[str, float]:
@@ -195,14 +139,6 @@ def require_finite(loss: float, step: int, saved_step: int | None, workdir: path
             f"the loss is {loss} at step {step} ({saved}, in {workdir}); lower config.optim.learning_rate, "
             "or set config.optim.clip_norm, and start again in another --workdir"
         )
-
-
-def evaluate_all(evaluate, state, source: Source, preparation, batch_size: int, mesh) -> dict[str, float]:
-    """Loss and accuracy over every test example, each counted once."""
-    batches = data.evaluation_batches(source.test, preparation, batch_size=batch_size)
-    sums = jax.device_get([evaluate(state, sharding.put_batch(batch, mesh)) for batch in batches])
-    total = {name: float(np.sum([s[name] for s in sums])) for name in sums[0]}
-    return {"loss": total["loss"] / total["count"], "accuracy": total["correct"] / total["count"]}
 
 
 def describe(train: dict[str, float], test: dict[str, float]) -> str:

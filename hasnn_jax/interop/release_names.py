@@ -8,7 +8,14 @@ from hasnn_jax.models import HybridResNet, HybridVGG
 
 Model = HybridResNet | HybridVGG
 
-_LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+    "count": "num_batches_tracked",
+}
 
 
 def release_name(model: Model, path: tuple[str, ...]) -> str | None:

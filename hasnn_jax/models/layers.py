@@ -74,7 +74,8 @@ class Dense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over everything but channels, with PyTorch's running statistics.
 
-    The running variance is the unbiased one, n / (n - 1); `momentum` is the share of the new batch.
+    The running variance is the unbiased one, n / (n - 1); `momentum` is the share of the new batch. `count` says
+    how many batches were tracked; nothing is computed from it.
     Statistics are float32 or wider whatever the dtype of the input.
 
     Attributes:
@@ -96,6 +97,7 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
 
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not train:
@@ -111,10 +113,10 @@ class BatchNorm(nn.Module):
         centred = grouped - mean
         var = jnp.mean(centred * centred, axes, keepdims=True)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            count = math.prod(grouped.shape[a] for a in axes)
-            unbiased = var * (count / max(count - 1, 1))
+            n = math.prod(grouped.shape[a] for a in axes)
             self._track(running_mean, mean)
-            self._track(running_var, unbiased)
+            self._track(running_var, var * (n / max(n - 1, 1)))
+            count.value += 1
         weight = jax.lax.rsqrt(var + self.epsilon) * _channelwise(scale, var)
         y = centred * weight + _channelwise(bias, centred)
         return y.reshape(x.shape).astype(x.dtype)

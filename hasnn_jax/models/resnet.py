@@ -111,6 +111,8 @@ class HybridResNet(nn.Module):
     stem: StemKind = "imagenet"
     paths: Paths = Paths()
 
+    output_layers = frozenset({"classifier"})  # those whose shape depends on num_classes
+
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images)

@@ -66,6 +66,8 @@ class HybridVGG(nn.Module):
     depth: int = 4
     paths: Paths = Paths()
 
+    output_layers = frozenset({f"dense{len(HEAD_WIDTHS) + 1}"})  # those whose shape depends on num_classes
+
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images, smallest=2 ** (self.depth + 1))

@@ -28,6 +28,11 @@ class TrainState:
     opt_state: Any
     key: Array
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the model's `apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
 
 def create_state(variables: Mapping[str, Any], optimizer: optax.GradientTransformation, seed: int) -> TrainState:
     """The state before the first step, from a model's freshly initialised variables."""

@@ -16,8 +16,10 @@ Metrics = dict[str, Array]
 
 
 def unit_images(images: Array) -> Array:
-    """uint8 in 0..255 -> float32 in [0, 1]."""
-    return images.astype(jnp.float32) / 255
+    """uint8 in 0..255 -> float32 in [0, 1], correctly rounded, so that 255 times it is the byte again."""
+    values = images.astype(jnp.float32)
+    # By a constant XLA would not divide but multiply, with the constant's rounded inverse.
+    return values / jax.lax.optimization_barrier(jnp.full_like(values, 255))
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
@@ -59,9 +61,8 @@ def train_step(
     return TrainState(state.step + 1, params, batch_stats, opt_state, state.key), metrics
 
 
-def evaluation_step(state: TrainState, batch: Batch, *, apply: Apply) -> Metrics:
+def evaluation_step(variables: Mapping[str, Any], batch: Batch, *, apply: Apply) -> Metrics:
     """Sums over a batch's real examples ("mask" [B] is 1): "loss", "correct" and "count"."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
     logits = apply(variables, unit_images(batch["image"]), train=False)
     real = batch["mask"]
     return {

@@ -23,7 +23,7 @@ def shapes_of(model, size=32, channels=3):
 def drawn_variables(model, **kwargs):
     """Distinct random numbers in every leaf."""
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes_of(model, **kwargs))
+    return jax.tree.map(lambda leaf: (100 * rng.normal(size=leaf.shape)).astype(leaf.dtype), shapes_of(model, **kwargs))
 
 
 @pytest.mark.parametrize(("network", "model"), GOLDEN_MODELS.items())
@@ -108,6 +108,13 @@ def test_every_fault_is_listed_in_one_error():
     ]
 
 
+def test_whole_numbers_are_no_weights():
+    state_dict = release_parameters("vgg_b2_m2_d2") | {"dv.5.adv_block.adv.4.bias": np.arange(10)}
+
+    with pytest.raises(ValueError, match=r"not of a float dtype: dv\.5\.adv_block\.adv\.4\.bias: int64"):
+        torch_weights.from_state_dict(model_of("has8_vgg_b2_m2_d2"), state_dict)
+
+
 def test_a_tensor_of_the_wrong_rank_is_a_wrong_shape():
     state_dict = release_parameters("vgg_b2_m2_d2") | {"dv.1.sdv_block.sdv.0.weight": np.zeros((12, 54))}
 
@@ -124,6 +131,15 @@ def test_weights_of_the_other_family_are_refused():
 def test_hybrid_weights_do_not_load_into_one_path_alone():
     with pytest.raises(ValueError, match=r"unexpected: dv\.0\.sdv_block"):
         torch_weights.from_state_dict(model_of("has8_vgg_b2_m2_d2", paths=("ann",)), release_parameters("vgg_b2_m2_d2"))
+
+
+def test_counters_survive_the_round_trip():
+    state_dict = release_parameters("vgg_b2_m2_d2")
+    counters = {k: np.int64(1000 + i) for i, k in enumerate(k for k in state_dict if "num_batches" in k)}
+    model = model_of("has8_vgg_b2_m2_d2")
+    restored = torch_weights.to_state_dict(model, torch_weights.from_state_dict(model, state_dict | counters))
+
+    assert {k: v for k, v in restored.items() if "num_batches" in k} == counters
 
 
 def test_counters_may_be_missing_and_are_written_as_zero():
@@ -145,7 +161,7 @@ def test_a_tracked_value_range_starts_at_the_unit_interval_in_the_weights_dtype(
     assert jax.tree.structure(variables) == jax.tree.structure(shapes_of(model))
     assert variables["batch_stats"]["head"]["encoder"]["low"] == 0
     assert variables["batch_stats"]["block1"]["encoder"]["high"] == 1
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(dtype)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype(dtype), np.dtype(np.int32)}
 
 
 def test_a_tracked_value_range_is_not_written():

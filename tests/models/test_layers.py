@@ -86,7 +86,7 @@ def norm_variables(channels):
     rng = np.random.default_rng(9)
     return {
         "params": {"scale": rng.uniform(0.5, 2, channels), "bias": rng.normal(size=channels)},
-        "batch_stats": {"mean": rng.normal(size=channels), "var": rng.uniform(0.5, 2, channels)},
+        "batch_stats": {"mean": rng.normal(size=channels), "var": rng.uniform(0.5, 2, channels), "count": np.int32(7)},
     }
 
 
@@ -105,6 +105,7 @@ def test_norm_trains_with_biased_and_tracks_unbiased_variance(x64, shape):
     stats = updates["batch_stats"]
     np.testing.assert_allclose(stats["mean"], 0.7 * old["mean"] + 0.3 * x.mean(axes), rtol=1e-12)
     np.testing.assert_allclose(stats["var"], 0.7 * old["var"] + 0.3 * x.var(axes, ddof=1), rtol=1e-12)
+    assert stats["count"] == 8
 
 
 def test_norm_evaluates_with_its_running_statistics(x64):

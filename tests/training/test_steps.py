@@ -146,7 +146,7 @@ def test_evaluation_sums_over_the_real_examples_only(mask, seed):
     variables, batch = draw(seed)
     state = create_state(variables, optax.sgd(0.1), seed=0)
     mask = np.array(mask)
-    sums = evaluation_step(state, {**batch, "mask": mask}, apply=linear)
+    sums = evaluation_step(state.variables, {**batch, "mask": mask}, apply=linear)
     losses, right, _ = by_hand(variables["params"], batch)
     np.testing.assert_allclose(sums["loss"], losses[mask].sum(), rtol=1e-5)
     assert sums["correct"] == right[mask].sum()
@@ -161,7 +161,7 @@ def test_what_a_filling_example_gives_does_not_matter_even_if_it_is_not_a_number
 
     state = create_state(variables, optax.sgd(0.1), seed=0)
     mask = np.arange(6) < 5
-    sums = evaluation_step(state, {**batch, "mask": mask}, apply=breaks_on_the_last)
+    sums = evaluation_step(state.variables, {**batch, "mask": mask}, apply=breaks_on_the_last)
     losses, right, _ = by_hand(variables["params"], batch)
     np.testing.assert_allclose(sums["loss"], losses[:5].sum(), rtol=1e-5)
     assert (sums["correct"], sums["count"]) == (right[:5].sum(), 5)

@@ -1,0 +1,94 @@
+"""The test accuracy of a run or of converted weights, without training."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from hasnn_jax import data
+from hasnn_jax.assembly import read_weights, set_up
+from hasnn_jax.data import Preparation, Split
+from hasnn_jax.errors import InputError
+from hasnn_jax.interop.weights import newest_checkpoint
+from hasnn_jax.training import sharding
+from hasnn_jax.training.progress import Progress
+from hasnn_jax.training.steps import evaluation_step
+
+Evaluate = Callable[..., dict[str, jax.Array]]
+
+
+def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, float]:
+    """Evaluates the newest checkpoint of a workdir, or where it has none the weights of `config.model.init_from`.
+
+    Changes nothing on disk, and prints what it found.
+
+    Returns:
+      "loss" and "accuracy" (0..1) over every test example.
+
+    Raises:
+      InputError: bad input, or no weights.
+    """
+    experiment = set_up(config)
+    workdir = pathlib.Path(workdir).expanduser()
+    checkpoint = newest_checkpoint(workdir)
+    settings = config.model.copy_and_resolve_references()
+    settings.init_head = "keep"
+    if checkpoint is not None:
+        settings.init_from = str(workdir)
+    elif settings.init_from is None:
+        raise InputError(
+            f"workdir {workdir}: holds no checkpoint to evaluate; name weights by --config.model.init_from"
+        )
+    variables, ranges_missing = read_weights(settings, experiment.model, jax.eval_shape(experiment.initialise))
+    if ranges_missing:
+        raise InputError(
+            f"{settings.init_from}: has no tracked value ranges, by which the configured spec evaluates; "
+            "for weights of the release set config.model.spiking.spec=as_released, or train them first"
+        )
+    test = experiment.source.test
+    with Progress(-(-len(test) // config.batch_size), 0, config.batch_size) as progress:
+        progress.say(f"weights  {checkpoint or settings.init_from}")
+        progress.say(f"data     {experiment.source.name}: {len(test):,} test images")
+        sums = evaluate_all(
+            compile_evaluation(experiment.model, experiment.mesh),
+            jax.device_put(variables, sharding.replicated(experiment.mesh)),
+            test,
+            experiment.preparation,
+            config.batch_size,
+            experiment.mesh,
+            progress.advance,
+        )
+    print(f"test accuracy {sums['accuracy']:.2%}, loss {sums['loss']:.4f}, over all {len(test):,} test images")
+    return sums
+
+
+def compile_evaluation(model, mesh: Mesh) -> Evaluate:
+    """The evaluation step over the mesh: (variables, batch) -> sums."""
+    whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
+    step = functools.partial(evaluation_step, apply=model.apply)
+    return jax.jit(step, in_shardings=(whole, divided), out_shardings=whole)
+
+
+def evaluate_all(
+    evaluate: Evaluate,
+    variables: Mapping[str, Any],
+    test: Split,
+    preparation: Preparation,
+    batch_size: int,
+    mesh: Mesh,
+    advance: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Loss and accuracy over every test example, each counted once; `advance` is called after every batch."""
+    sums = []
+    for batch in data.evaluation_batches(test, preparation, batch_size=batch_size):
+        sums.append(evaluate(variables, sharding.put_batch(batch, mesh)))
+        advance()
+    fetched = jax.device_get(sums)
+    total = {name: float(np.sum([s[name] for s in fetched])) for name in fetched[0]}
+    return {"loss": total["loss"] / total["count"], "accuracy": total["correct"] / total["count"]}
