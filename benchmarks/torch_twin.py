@@ -1,13 +1,14 @@
-"""A PyTorch twin of HAS-8-ResNet as its authors released it, on SpikingJelly's layers.
+"""A PyTorch twin of HAS-8-ResNet and HAS-8-VGG as their authors released them, on SpikingJelly's layers.
 
-It is what `hasnn_jax` is timed against and compared with: `HybridResNet` here equals
+It is what `hasnn_jax` is timed against and compared with: `HybridResNet` and `HybridVGG` here equal
 `hasnn_jax.create_model(..., spiking=hasnn_jax.AS_RELEASED)` in logits, gradients and BatchNorm buffers, and
-its state dict has the release's names, so `hasnn_jax.interop.torch_weights` moves weights either way.
+their state dicts have the release's names, so `hasnn_jax.interop.torch_weights` moves weights either way.
 Arrays are [B, C, H, W], over time [T, B, C, H, W].
 
 Needs `torch` and `spikingjelly` (`pip install hasnn_jax[peers]`).
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -50,7 +51,8 @@ def _sine(value, half_period, alpha):
 class BitPlanes(torch.autograd.Function):
     """Values in 0..255, [...] -> planes [8, ...], the least significant first and with its fraction kept.
 
-    Backward, plane k's gradient meets the surrogate's derivative times k / 2^(7 - k).
+    Backward, plane k's gradient meets the surrogate's derivative times k / 2^(7 - k); of values [B, C], as in the VGG's
+    head, the release sums gradients and derivatives over the planes each for itself, and multiplies the sums.
     """
 
     @staticmethod
@@ -63,9 +65,11 @@ class BitPlanes(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (value,) = ctx.saved_tensors
+        pooled = gradient.sum(0) if value.dim() == 2 else None
         total = torch.zeros_like(value)
         for k in range(1, PLANES):  # plane 0's factor is 0
-            total += gradient[k] * ctx.surrogate(value, 2.0**k) * (k / 2 ** (PLANES - 1 - k))
+            received = gradient[k] if pooled is None else pooled
+            total += received * ctx.surrogate(value, 2.0**k) * (k / 2 ** (PLANES - 1 - k))
         return total, None
 
 
@@ -89,17 +93,17 @@ def lif() -> nn.Module:
 
 
 class Hybrid(nn.Module):
-    """Sum of an ANN path and a decoded SNN path over one input; named `ann_NAME` and `snn_NAME`."""
+    """Sum of an ANN path and a decoded SNN path over one input, under the release's two names."""
 
-    def __init__(self, name: str, ann: nn.Module, snn: nn.Module, surrogate: SurrogateDerivative):
+    def __init__(self, snn_name: str, snn: nn.Module, ann_name: str, ann: nn.Module, surrogate: SurrogateDerivative):
         super().__init__()
-        self.name = name
+        self.names = snn_name, ann_name
         self.surrogate = surrogate
-        self.add_module(f"snn_{name}", snn)
-        self.add_module(f"ann_{name}", ann)
+        self.add_module(snn_name, snn)
+        self.add_module(ann_name, ann)
 
     def forward(self, x: Tensor) -> Tensor:
-        ann, snn = self.get_submodule(f"ann_{self.name}"), self.get_submodule(f"snn_{self.name}")
+        snn, ann = (self.get_submodule(name) for name in self.names)
         planes = BitPlanes.apply(255 * to_unit_range(x), self.surrogate)
         return ann(x) + decode(snn(planes))
 
@@ -182,7 +186,7 @@ class HybridResNet(nn.Module):
         super().__init__()
         ann_stem = StemPath(nn, in_channels, nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
         snn_stem = StemPath(layer, in_channels, lif(), layer.AvgPool2d(3, stride=2, padding=1))
-        self.init_conv = Hybrid("init_conv", ann_stem, snn_stem, surrogate)
+        self.init_conv = Hybrid("snn_init_conv", snn_stem, "ann_init_conv", ann_stem, surrogate)
         name = "basic_block" if block == "basic" else "bottleneck"
         channels = STEM_WIDTH
         for stage, blocks in enumerate(stage_sizes):
@@ -191,7 +195,7 @@ class HybridResNet(nn.Module):
             for i in range(blocks):
                 convs = block_convs(block, width, base_width, stride=2 if stage > 0 and i == 0 else 1)
                 ann, snn = ResidualPath(nn, channels, convs), ResidualPath(layer, channels, convs)
-                hybrids.append(Hybrid(name, ann, snn, surrogate))
+                hybrids.append(Hybrid(f"snn_{name}", snn, f"ann_{name}", ann, surrogate))
                 channels = convs[-1][0]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*hybrids))
         self.stages = [f"layer{stage + 1}" for stage in range(len(stage_sizes))]
@@ -212,3 +216,70 @@ def block_convs(block: str, width: int, base_width: int, stride: int) -> list[tu
         return [(width, 3, stride), (width, 3, 1)]
     inner = int(width * base_width / 64)
     return [(inner, 1, 1), (inner, 3, stride), (EXPANSION * width, 1, 1)]
+
+
+class Chain(nn.Module):
+    """Layers one after the other, under a name."""
+
+    def __init__(self, name: str, *layers: nn.Module):
+        super().__init__()
+        self.name = name
+        self.add_module(name, nn.Sequential(*layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.get_submodule(self.name)(x)
+
+
+class HybridVGG(nn.Module):
+    """HAS-8-VGG[b, m, d]: images [B, C, H, W] in [0, 1] -> logits [B, num_classes].
+
+    Every call starts its neurons from a membrane of 0.
+
+    Args:
+      num_classes, base_width, multiplier, depth: as in `hasnn_jax.models.HybridVGG`.
+      in_channels: of the images.
+      surrogate: derivative of the encoder's planes.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        base_width: int = 16,
+        multiplier: int = 2,
+        depth: int = 4,
+        in_channels: int = 3,
+        surrogate: SurrogateDerivative = fourier_sine,
+    ):
+        super().__init__()
+        hybrids: list[nn.Module] = []
+        channels = in_channels
+        for i in range(depth + 1):
+            width = in_channels * base_width * multiplier**i
+            spiking = self._conv_block(layer, channels, width, lif(), norm_momentum=0.1**0.5)
+            plain = self._conv_block(nn, channels, width, nn.LeakyReLU(0.01), norm_momentum=0.1)
+            hybrids.append(self._hybrid(spiking, plain, surrogate))
+            channels = width
+        spiking = self._head(layer, channels, num_classes, lif)
+        plain = self._head(nn, channels, num_classes, lambda: nn.LeakyReLU(0.01))
+        head = self._hybrid(spiking, plain, surrogate)
+        self.dv = nn.Sequential(*hybrids, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+        functional.set_step_mode(self, "m")
+
+    @staticmethod
+    def _conv_block(kit, channels: int, width: int, activation: nn.Module, norm_momentum: float) -> list[nn.Module]:
+        conv = kit.Conv2d(channels, width, 3, padding=1, bias=False)
+        return [conv, kit.BatchNorm2d(width, momentum=norm_momentum), activation, kit.AvgPool2d(2)]
+
+    @staticmethod
+    def _head(kit, channels: int, num_classes: int, make_activation: Callable[[], nn.Module]) -> list[nn.Module]:
+        widths = (channels, 1024, 512, num_classes)
+        pairs = ((kit.Linear(a, b), make_activation()) for a, b in itertools.pairwise(widths))
+        return list(itertools.chain.from_iterable(pairs))
+
+    @staticmethod
+    def _hybrid(spiking: list[nn.Module], plain: list[nn.Module], surrogate: SurrogateDerivative) -> Hybrid:
+        return Hybrid("sdv_block", Chain("sdv", *spiking), "adv_block", Chain("adv", *plain), surrogate)
+
+    def forward(self, images: Tensor) -> Tensor:
+        functional.reset_net(self)
+        return self.dv(images)

@@ -12,7 +12,7 @@ from release_parameters import draw_parameters, release_parameters
 import hasnn_jax
 from hasnn_jax import core
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.models import HybridResNet, Paths
+from hasnn_jax.models import HybridResNet, HybridVGG, Paths
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("spikingjelly")
@@ -21,23 +21,35 @@ slow = pytest.mark.slow
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
+MAKE_GOLDEN = {
+    "resnet_basic_b8": lambda twins: twins.HybridResNet(10, (1, 1, 1, 1), base_width=8),
+    "vgg_b2_m2_d2": lambda twins: twins.HybridVGG(10, base_width=2, multiplier=2, depth=2),
+}
+
+
+@pytest.fixture(params=MAKE_GOLDEN)
+def network(request):
+    """Name of a golden network."""
+    return request.param
+
+
 @pytest.fixture
-def twin_on_golden_weights(torch_twin):
-    twin = torch_twin.HybridResNet(10, (1, 1, 1, 1), base_width=8).double()
-    twin.load_state_dict(as_tensors(release_parameters("resnet_basic_b8")))
+def twin_on_golden_weights(network, torch_twin):
+    twin = MAKE_GOLDEN[network](torch_twin).double()
+    twin.load_state_dict(as_tensors(release_parameters(network)))
     return twin
 
 
-def test_twin_equals_release_in_evaluation(twin_on_golden_weights, golden):
-    numbers = golden("resnet_basic_b8")
+def test_twin_equals_release_in_evaluation(twin_on_golden_weights, network, golden):
+    numbers = golden(network)
     twin_on_golden_weights.eval()
     with torch.no_grad():
         logits = twin_on_golden_weights(torch.as_tensor(numbers["x"]))
     np.testing.assert_allclose(logits.numpy(), numbers["logits_eval"], rtol=0, atol=1e-10)
 
 
-def test_twin_equals_release_in_one_training_step(twin_on_golden_weights, golden):
-    numbers = golden("resnet_basic_b8")
+def test_twin_equals_release_in_one_training_step(twin_on_golden_weights, network, golden):
+    numbers = golden(network)
     logits, gradients, buffers, _ = torch_step(twin_on_golden_weights, numbers["x"], numbers["y"])
     np.testing.assert_allclose(logits, numbers["logits_train"], rtol=0, atol=1e-10)
     for name, gradient in gradients.items():
@@ -51,8 +63,8 @@ def test_twin_equals_release_in_one_training_step(twin_on_golden_weights, golden
         np.testing.assert_allclose(buffers[name], value, rtol=0, atol=1e-10, err_msg=name)
 
 
-def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, golden):
-    numbers, twin = golden("resnet_basic_b8"), twin_on_golden_weights.train()
+def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, network, golden):
+    numbers, twin = golden(network), twin_on_golden_weights.train()
     x, y = torch.as_tensor(numbers["x"]), torch.as_tensor(numbers["y"])
     optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     losses = []
@@ -67,14 +79,14 @@ def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, golden)
         assert_close(twin.eval()(x).numpy(), numbers["logits_eval_after"], "logits after training", tolerance=1e-6)
 
 
-def test_twin_has_exactly_the_release_names(torch_twin):
-    twin = torch_twin.HybridResNet(10, (1, 1, 1, 1), base_width=8)
-    expected = {name: array.shape for name, array in release_parameters("resnet_basic_b8").items()}
+def test_twin_has_exactly_the_release_names(network, torch_twin):
+    twin = MAKE_GOLDEN[network](torch_twin)
+    expected = {name: array.shape for name, array in release_parameters(network).items()}
     assert {name: tuple(value.shape) for name, value in twin.state_dict().items()} == expected
 
 
-def test_twin_forgets_the_previous_batch(twin_on_golden_weights, golden):
-    x = torch.as_tensor(golden("resnet_basic_b8")["x"])
+def test_twin_forgets_the_previous_batch(twin_on_golden_weights, network, golden):
+    x = torch.as_tensor(golden(network)["x"])
     twin_on_golden_weights.eval()
     with torch.no_grad():
         first, _, again = (twin_on_golden_weights(images) for images in (x, 1 - x, x))
@@ -120,29 +132,36 @@ def test_port_encodes_and_decodes_as_twin(name, surrogate, make_input, torch_twi
 
 
 @pytest.mark.parametrize(
-    ("size", "image_shape", "tolerance"),
+    ("port_class", "size", "image_shape", "tolerance"),
     [
-        pytest.param({"stage_sizes": (1,)}, (4, 1, 21, 34), 1e-9, id="one block on grey images"),
-        pytest.param({"stage_sizes": (1, 1, 1, 1)}, (3, 3, 40, 40), 1e-9, id="depth 10", marks=slow),
+        pytest.param(HybridResNet, {"stage_sizes": (1,)}, (4, 1, 21, 34), 1e-9, id="one block on grey images"),
+        pytest.param(HybridResNet, {"stage_sizes": (1, 1, 1, 1)}, (3, 3, 40, 40), 1e-9, id="depth 10", marks=slow),
         # Plane 0 gains up to 128 from encoder to decoder, so rounding grows block by block: adding 1e-15 of
         # themselves to the images moves the twin's own logits here by 9e-10, its gradient by 5e-8.
-        pytest.param({"stage_sizes": (2, 2, 2, 2)}, (2, 3, 33, 47), 1e-6, id="depth 18", marks=slow),
+        pytest.param(HybridResNet, {"stage_sizes": (2, 2, 2, 2)}, (2, 3, 33, 47), 1e-6, id="depth 18", marks=slow),
         pytest.param(
+            HybridResNet,
             {"stage_sizes": (1, 1), "block": "bottleneck", "base_width": 16},  # the first needs no projection
             (5, 3, 35, 29),
             1e-9,
             id="bottlenecks",
             marks=slow,
         ),
+        pytest.param(HybridVGG, {"multiplier": 3, "depth": 1}, (4, 1, 9, 14), 1e-9, id="VGG on grey images"),
+        pytest.param(HybridVGG, {"base_width": 16}, (4, 3, 32, 32), 1e-9, id="VGG[b16-m2-d4]", marks=slow),
+        pytest.param(HybridVGG, {"base_width": 24}, (4, 3, 32, 32), 1e-9, id="VGG[b24-m2-d4]", marks=slow),
     ],
 )
-def test_port_equals_twin(size, image_shape, tolerance, torch_twin, x64):
+def test_port_equals_twin(port_class, size, image_shape, tolerance, torch_twin, x64):
     size = {"num_classes": 7, "base_width": 8} | size
-    twin = torch_twin.HybridResNet(**size, in_channels=image_shape[1]).double()
+    twin = getattr(torch_twin, port_class.__name__)(**size, in_channels=image_shape[1]).double()
     state_dict = draw_parameters({name: tuple(value.shape) for name, value in twin.state_dict().items()})
+    for name, array in state_dict.items():
+        if "sdv_block" in name and array.ndim == 2:
+            array *= 4  # else hardly a spike passes the VGG's head
     twin.load_state_dict(as_tensors(state_dict))
 
-    port = HybridResNet(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
+    port = port_class(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
     variables = jax.tree.map(jnp.asarray, torch_weights.from_state_dict(port, state_dict))
 
     rng = np.random.default_rng(0)
