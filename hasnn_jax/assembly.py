@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from hasnn_jax import data
 from hasnn_jax.config import validate
-from hasnn_jax.data import Preparation, Source
+from hasnn_jax.data import Preparation, Reading, Source
 from hasnn_jax.errors import InputError
 from hasnn_jax.interop.weights import fit_weights, load_weights
 from hasnn_jax.lookup import look_up
@@ -30,6 +30,7 @@ class Experiment:
       mesh: the devices.
       source: training and test examples.
       preparation: example -> image of the model's size.
+      reading: how this process reads its share of the batches.
       model: a Flax module.
       initialise: () -> freshly initialised variables, a function of the seed.
     """
@@ -37,6 +38,7 @@ class Experiment:
     mesh: Mesh
     source: Source
     preparation: Preparation
+    reading: Reading
     model: HybridResNet | HybridVGG
     initialise: Callable[[], dict[str, Any]]
 
@@ -52,13 +54,21 @@ def set_up(config: ConfigDict) -> Experiment:
     sharding.require_divisible(config.batch_size, mesh)
     source = open_source(config.data)
     preparation = Preparation(
-        config.data.num_classes, config.data.image_size, flip=config.data.flip, shift=config.data.shift
+        config.data.num_classes,
+        config.data.image_size,
+        resize_shorter=config.data.resize_shorter,
+        crop_scale=config.data.crop_scale,
+        flip=config.data.flip,
+        shift=config.data.shift,
     )
     model = build_model(config.model, config.data.num_classes)
-    image_shape = preparation.plain(source.train[0])["image"].shape
+    reading = Reading(
+        config.data.workers, jax.process_index(), jax.process_count(), on_bad_image=config.data.on_bad_image
+    )
+    image_shape = preparation.image_shape(source.train[0])
     initialise = jax.jit(functools.partial(initial_variables, model, image_shape, config.seed))
     jax.eval_shape(initialise)
-    return Experiment(mesh, source, preparation, model, initialise)
+    return Experiment(mesh, source, preparation, reading, model, initialise)
 
 
 def open_source(settings: ConfigDict) -> Source:

@@ -53,8 +53,12 @@ def default_config() -> ConfigDict:
     config.data.how_to_get = ""  # said when a folder is missing
     config.data.num_classes = 10
     config.data.image_size = 8  # pixels, after resizing
+    config.data.resize_shorter = placeholder(int)  # shorter side before the centre is cropped; None: squeeze to square
+    config.data.crop_scale = placeholder(float)  # train on random parts of at least this share of the area; None: off
     config.data.flip = False  # mirror training images left and right at random
     config.data.shift = 0  # move training images by up to so many pixels
+    config.data.workers = 0  # processes that read and decode; 0: threads of the main one
+    config.data.on_bad_image = "stop"  # or "skip": another one in its place, counted
 
     config.optim = ConfigDict()
     config.optim.name = "adam"  # adam and sgd add weight decay to the gradient (L2), adamw to the update
@@ -80,7 +84,7 @@ def default_config() -> ConfigDict:
 # What may differ between a run and its continuation in the same workdir.
 CONTINUABLE = frozenset(
     {"epochs", "log_every_steps", "eval_every_epochs", "save_every_epochs", "keep_checkpoints", "data.data_dir",
-     "data.how_to_get"}
+     "data.how_to_get", "data.workers"}
 )  # fmt: skip
 
 _POSITIVE_WHOLE = (
@@ -107,6 +111,15 @@ def validate(config: ConfigDict) -> None:
     _require(given, "optim.label_smoothing", lambda v: 0 <= v < 1, "a number from 0 to below 1")
     _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
+    _require(given, "data.crop_scale", lambda v: v is None or 0 < v <= 1, "a share above 0, up to 1, or None")
+    _require(given, "data.workers", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
+    _require(given, "data.on_bad_image", lambda v: v in ("stop", "skip"), "stop or skip")
+    _require(
+        given,
+        "data.resize_shorter",
+        lambda v: v is None or (isinstance(v, int) and v >= config.data.image_size),
+        f"{config.data.image_size} pixels (data.image_size) or more, or None",
+    )
     _require(given, "data.shift", lambda v: isinstance(v, int) and v >= 0, "a whole number of pixels, 0 or more")
     _require(
         given,

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from hasnn_jax import data
 from hasnn_jax.assembly import read_weights, set_up
-from hasnn_jax.data import Preparation, Split
+from hasnn_jax.data import Preparation, Reading, Split
 from hasnn_jax.errors import InputError
 from hasnn_jax.interop.weights import newest_checkpoint
 from hasnn_jax.training import sharding
@@ -60,6 +60,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
             jax.device_put(variables, sharding.replicated(experiment.mesh)),
             test,
             experiment.preparation,
+            experiment.reading,
             config.batch_size,
             experiment.mesh,
             progress.advance,
@@ -80,13 +81,15 @@ def evaluate_all(
     variables: Mapping[str, Any],
     test: Split,
     preparation: Preparation,
+    reading: Reading,
     batch_size: int,
     mesh: Mesh,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
     """Loss and accuracy over every test example, each counted once; `advance` is called after every batch."""
     sums = []
-    for batch in data.evaluation_batches(test, preparation, batch_size=batch_size):
+    for batch in data.evaluation_batches(test, preparation, batch_size=batch_size, reading=reading):
+        batch.pop("replaced")  # its mask says it already: they are no examples
         sums.append(evaluate(variables, sharding.put_batch(batch, mesh)))
         advance()
     fetched = jax.device_get(sums)

@@ -1,5 +1,6 @@
 """The training run, from a config to a summary: the one place that joins the rooms."""
 
+import contextlib
 import functools
 import math
 import os
@@ -67,9 +68,15 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
         train = compile_training(model, optimizer, config.optim.label_smoothing, mesh)
         evaluate = compile_evaluation(model, mesh)
         batches = data.train_batches(
-            source.train, experiment.preparation, batch_size=config.batch_size, seed=config.seed, start_step=start
+            source.train,
+            experiment.preparation,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            start_step=start,
+            reading=experiment.reading,
         )
         with (
+            contextlib.closing(batches),
             MetricWriter(workdir, from_step=start) as writer,
             Progress(total_steps, start, config.batch_size) as progress,
             StopRequest() as stop,
@@ -77,7 +84,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
             announce(progress, config, source, state, start, total_steps, workdir)
             window: list[dict[str, jax.Array]] = []  # metrics since the last log point, still on the device
             test: dict[str, float] = {}
+            replaced = 0
             for step, batch in enumerate(batches, start=start + 1):
+                replaced += int(batch.pop("replaced").sum())
                 state, metrics = train(state, sharding.put_batch(batch, mesh))
                 window.append(metrics)
                 progress.advance()
@@ -89,10 +98,16 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
                     writer.write(step, epoch, "train", {**means, "learning_rate": float(schedule(step - 1))})
                     if last or (epoch_ends and epoch % config.eval_every_epochs == 0):
                         test = evaluate_all(
-                            evaluate, state.variables, source.test, experiment.preparation, config.batch_size, mesh
+                            evaluate,
+                            state.variables,
+                            source.test,
+                            experiment.preparation,
+                            experiment.reading,
+                            config.batch_size,
+                            mesh,
                         )
                         writer.write(step, epoch, "test", test)
-                    progress.report(describe(means, test))
+                    progress.report(describe(means, test, replaced))
                 if last or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
                     checkpoints.save(state)
                 if last or stop.requested:
@@ -141,16 +156,19 @@ def require_finite(loss: float, step: int, saved_step: int | None, workdir: path
         )
 
 
-def describe(train: dict[str, float], test: dict[str, float]) -> str:
-    """Metrics as a short text."""
+def describe(train: dict[str, float], test: dict[str, float], replaced: int) -> str:
+    """Metrics, and how many images were replaced in this session, as a short text."""
     text = f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"
-    return text + (f", test {test['accuracy']:.2%}" if test else "")
+    text += f", test {test['accuracy']:.2%}" if test else ""
+    return text + (f", {replaced:,} unreadable images replaced" if replaced else "")
 
 
 def announce(progress, config, source, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
     """Says what is about to happen."""
     device = jax.devices()[0]
     progress.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
+    for remark in source.remarks:
+        progress.say(f"         {remark}")
     progress.say(
         f"model    {config.model.name}: {count_parameters(state):,} parameters, paths {' + '.join(config.model.paths)}"
     )

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from hasnn_jax.data.digits import open_digits
 from hasnn_jax.data.folder_source import open_folder
-from hasnn_jax.data.pipeline import Preparation, evaluation_batches, train_batches
+from hasnn_jax.data.pipeline import Reading, evaluation_batches, train_batches
+from hasnn_jax.data.preparation import Preparation
 from hasnn_jax.data.sources import Source, Split
 from hasnn_jax.data.tfds_source import open_tfds
 
 SOURCES: dict[str, Callable[..., Source]] = {"digits": open_digits, "folder": open_folder, "tfds": open_tfds}
 
-__all__ = ["SOURCES", "Preparation", "Source", "Split", "evaluation_batches", "open_digits", "open_folder",
+__all__ = ["SOURCES", "Preparation", "Reading", "Source", "Split", "evaluation_batches", "open_digits", "open_folder",
            "open_tfds", "train_batches"]  # fmt: skip

@@ -1,13 +1,15 @@
 """TensorFlow Datasets that have been prepared as ArrayRecord files; they are read without TensorFlow."""
 
-import pathlib
+import re
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from hasnn_jax.data.sources import Source, Split
 from hasnn_jax.errors import InputError
 
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _TEST_SPLITS = ("test", "validation")
 _MANUAL = {
     "imagenet2012": "lay ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into {data_dir}/downloads/manual, then ",
@@ -15,17 +17,18 @@ _MANUAL = {
 
 
 class TfdsSplit:
-    """One split of a TFDS data set, images as uint8 [H, W, C]."""
+    """One split of a TFDS data set, images as the bytes that were stored."""
 
-    def __init__(self, records: Any):
-        self._records = records
+    def __init__(self, records: Any, name: str):
+        self._records, self._name = records, name
 
     def __len__(self) -> int:
         return len(self._records)
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
         record = self._records[int(index)]
-        return {"image": np.asarray(record["image"]), "label": np.int32(record["label"])}
+        name = f"{self._name}, record {int(index)}"
+        return {"image": record["image"], "label": np.int32(record["label"]), "name": name}
 
 
 def open_tfds(name: str, data_dir: str) -> Source:
@@ -39,13 +42,16 @@ def open_tfds(name: str, data_dir: str) -> Source:
       InputError: it is not there (with the commands that prepare it), tensorflow-datasets is not installed, or it
         has no image, no label, or no test split.
     """
-    root = pathlib.Path(data_dir).expanduser()
-    versions = sorted((root / name).glob("*/dataset_info.json"), key=lambda file: _version(file.parent.name))
+    root = epath.Path(data_dir).expanduser()
+    found = [file for file in (root / name).glob("*/dataset_info.json") if _VERSION.fullmatch(file.parent.name)]
+    versions = sorted(found, key=lambda file: [int(part) for part in file.parent.name.split(".")])
     if not versions:
+        if unfinished := sorted(str(folder) for folder in (root / name).glob("*incomplete*")):
+            raise InputError(f"{unfinished[0]}: half-prepared; run the command that was preparing it again")
         first = _MANUAL.get(name, "").format(data_dir=root)
         raise InputError(
-            f"{name}: no prepared data in {root / name}; to get it, {first}run: pip install 'hasnn_jax[prepare]' && "
-            f"tfds build {name} --data_dir={root} --file_format=array_record (or name another --config.data.data_dir)"
+            f"{name}: no prepared data in {root / name}; to get it, {first}run: "
+            f"python -m hasnn_jax.data.prepare {name} --data_dir={root} (or name another --config.data.data_dir)"
         )
     try:
         import tensorflow_datasets as tfds
@@ -61,15 +67,15 @@ def open_tfds(name: str, data_dir: str) -> Source:
     if not isinstance(label, tfds.features.ClassLabel):
         raise InputError(f"{name}: expected class names in the feature 'label', got {label}")
     try:
-        splits: list[Split] = [TfdsSplit(builder.as_data_source(split)) for split in ("train", test)]
+        encoded = {"image": tfds.decode.SkipDecoding()}
+        splits: list[Split] = [
+            TfdsSplit(builder.as_data_source(split, decoders=encoded), f"{versions[-1].parent}, {split}")
+            for split in ("train", test)
+        ]
     except NotImplementedError:
         stored = builder.info.file_format.value
         raise InputError(
             f"{name}: {versions[-1].parent} holds {stored} files, which cannot be read in any order; run: "
             f"tfds build {name} --data_dir={root} --file_format=array_record --overwrite"
         ) from None
-    return Source(name, tuple(builder.info.features["label"].names), *splits)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in text.split("."))
+    return Source(name, tuple(label.names), splits[0], splits[1], split_names=("train", test))

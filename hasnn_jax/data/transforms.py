@@ -1,16 +1,50 @@
-"""What happens to one image before it is batched: uint8 [H, W, C] in, uint8 [H', W', C] out."""
+"""Which part of an image is taken, and what happens to the pixels then.
+
+A choice gets the image's (width, height) and gives left, top, right, bottom; pixels are uint8 [H, W, C].
+"""
+
+import math
 
 import numpy as np
-from PIL import Image
+
+from hasnn_jax.data.images import Box
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+TRIES = 10
 
 
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes to `size` x `size` pixels, bilinear with antialiasing; an image of that size is returned as it is."""
-    if image.shape[:2] == (size, size):
-        return image
-    squeezed = image[..., 0] if image.shape[-1] == 1 else image
-    resized = np.asarray(Image.fromarray(squeezed).resize((size, size), Image.Resampling.BILINEAR))
-    return resized.reshape(size, size, image.shape[-1])
+def whole(width: int, height: int) -> Box:
+    """All of it, whatever its shape: resizing changes its proportions."""
+    return 0, 0, width, height
+
+
+def centre_square(width: int, height: int, share: float) -> Box:
+    """The square in the middle, its side the given share of the shorter side (above 0, up to 1).
+
+    Resizing this to n pixels is resizing the shorter side to n / share and cropping n x n from the centre.
+    """
+    side = share * min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def random_part(width: int, height: int, smallest: float, generator: np.random.Generator) -> Box:
+    """A part of a random size, shape and place: Inception's augmentation.
+
+    Its area is uniform from `smallest` (above 0, up to 1) of the image's to all of it, its aspect ratio log-uniform
+    from 3/4 to 4/3. What does not fit into the image is drawn again, and after ten tries it is the largest part of an
+    allowed shape in the middle.
+    """
+    low, high = (math.log(ratio) for ratio in ASPECT_RATIOS)
+    for _ in range(TRIES):
+        area = generator.uniform(smallest, 1) * width * height
+        ratio = math.exp(generator.uniform(low, high))
+        wide, tall = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < tall <= height:
+            left, top = int(generator.integers(0, width - wide + 1)), int(generator.integers(0, height - tall + 1))
+            return left, top, left + wide, top + tall
+    widest, tallest = min(width, height * ASPECT_RATIOS[1]), min(height, width / ASPECT_RATIOS[0])
+    return (width - widest) / 2, (height - tallest) / 2, (width + widest) / 2, (height + tallest) / 2
 
 
 def flip_horizontally(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Resizing, mirroring and shifting of single images."""
+"""Which part of an image is taken; mirroring and shifting of single images."""
 
 import numpy as np
 import pytest
@@ -12,29 +12,50 @@ def random_image(height, width, channels, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]), st.integers(1, 40))
-def test_resize_equals_triangle_filtering_along_both_axes(height, width, channels, size):
-    image = random_image(height, width, channels)
-    resized = transforms.resize(image, size)
-    assert (resized.shape, resized.dtype) == ((size, size, channels), np.uint8)
-    expected = np.einsum("ij,jkc,lk->ilc", triangle_filter(height, size), image, triangle_filter(width, size))
-    np.testing.assert_allclose(resized, expected, rtol=0, atol=1.51)  # the library rounds after each axis
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_the_whole_image_is_all_of_it(width, height):
+    assert transforms.whole(width, height) == (0, 0, width, height)
 
 
-def triangle_filter(length, size):
-    """Weights [size, length] of bilinear interpolation, widened to the stride where it shrinks."""
-    stride = length / size
-    width = max(stride, 1)
-    distance = np.abs((np.arange(size)[:, None] + 0.5) * stride - (np.arange(length) + 0.5))
-    weights = np.maximum(1 - distance / width, 0)
-    return weights / weights.sum(axis=1, keepdims=True)
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0.1, 1))
+def test_the_centre_square_is_in_the_middle_and_has_its_share_of_the_shorter_side(width, height, share):
+    left, top, right, bottom = transforms.centre_square(width, height, share)
+    assert right - left == pytest.approx(share * min(width, height))
+    assert bottom - top == pytest.approx(right - left)
+    assert left + right == pytest.approx(width)
+    assert top + bottom == pytest.approx(height)
+    assert left >= -1e-9
+    assert top >= -1e-9
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_image_of_the_right_size_is_returned_as_it_is(channels):
-    image = random_image(9, 9, channels)
-    assert transforms.resize(image, 9) is image
+@settings(max_examples=300)
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0.01, 1), st.integers(0, 1000))
+def test_a_random_part_lies_inside_the_image(width, height, smallest, seed):
+    left, top, right, bottom = transforms.random_part(width, height, smallest, np.random.default_rng(seed))
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+
+
+def test_random_parts_have_areas_shapes_and_places_from_the_whole_range():
+    generator = np.random.default_rng(0)
+    boxes = np.array([transforms.random_part(400, 400, 0.08, generator) for _ in range(2000)])
+    wide, tall = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    share = wide * tall / 400**2
+    assert 0.078 < share.min() < 0.1
+    assert share.max() > 0.9
+    assert 0.74 < (wide / tall).min() < 0.78
+    assert 1.28 < (wide / tall).max() < 1.35
+    assert abs(np.log(wide / tall).mean()) < 0.03
+    assert boxes[:, :2].min() == 0
+    assert boxes[:, 2].max() == 400
+    assert boxes[:, 3].max() == 400
+
+
+def test_an_image_too_long_for_any_part_gives_its_middle():
+    left, top, right, bottom = transforms.random_part(1000, 10, 1.0, np.random.default_rng(0))
+    assert (top, bottom) == (0, 10)
+    assert right - left == pytest.approx(10 * 4 / 3)
+    assert left + right == pytest.approx(1000)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
