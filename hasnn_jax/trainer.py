@@ -167,6 +167,8 @@ def announce(progress, config, source, state, start: int, total_steps: int, work
     """Says what is about to happen."""
     device = jax.devices()[0]
     progress.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
+    if source.split_names != ("train", "test"):
+        progress.say(f"         from its splits {' and '.join(source.split_names)}")
     for remark in source.remarks:
         progress.say(f"         {remark}")
     progress.say(

@@ -1,8 +1,9 @@
 """Class folders: `train/<class>/*.jpg` beside `val/` or `test/`, or one tree of classes that is split here."""
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,27 @@ class FolderSplit:
         return len(self.index) if self.members is None else len(self.members)
 
     def __getitem__(self, position: Any) -> dict[str, Any]:
+        path, label = self._file(position)
+        with _named(path):
+            return {"image": path.read_bytes(), "label": np.int32(label), "name": str(path)}
+
+    def outline(self, position: int) -> tuple[str, int, int]:
+        """Name, label and size in bytes of an example, without reading it."""
+        path, label = self._file(position)
+        with _named(path):
+            return str(path), label, path.stat().st_size
+
+    def _file(self, position: Any) -> tuple[pathlib.Path, int]:
         file = int(position if self.members is None else self.members[position])
-        path = self.index.path(file)
-        try:
-            encoded = path.read_bytes()
-        except OSError as error:
-            raise UnreadableImageError(
-                f"{path}: cannot be read ({error.strerror}); put it back, or start again"
-            ) from None
-        return {"image": encoded, "label": np.int32(self.index.label(file)), "name": str(path)}
+        return self.index.path(file), self.index.label(file)
+
+
+@contextlib.contextmanager
+def _named(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableImageError(f"{path}: cannot be read ({error.strerror}); put it back") from None
 
 
 def open_folder(data_dir: str, exclude: Sequence[str] = (), test_fraction: float = 0.2, how_to_get: str = "") -> Source:

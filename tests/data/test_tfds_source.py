@@ -109,7 +109,9 @@ def test_the_newest_version_wins_by_number_not_by_spelling(prepared):
 
 @needs_tfds
 def test_a_validation_split_serves_as_test_split_where_there_is_no_other(prepared):
-    assert len(open_tfds("validated", str(prepared)).test) == 5
+    source = open_tfds("validated", str(prepared))
+    assert len(source.test) == 5
+    assert source.split_names == ("train", "validation")
 
 
 @needs_tfds
