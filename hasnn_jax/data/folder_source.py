@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hasnn_jax.data.folder_index import FolderIndex, index_folder
-from hasnn_jax.data.images import UnreadableImageError
+from hasnn_jax.data.images import UnreadableImageError, check_header
 from hasnn_jax.data.sources import Source
 from hasnn_jax.data.split import stratified_split
 from hasnn_jax.errors import InputError
@@ -39,9 +39,10 @@ class FolderSplit:
             return {"image": path.read_bytes(), "label": np.int32(label), "name": str(path)}
 
     def outline(self, position: int) -> tuple[str, int, int]:
-        """Name, label and size in bytes of an example, without reading it."""
+        """Name, label and size in bytes of an example, from the start of its file, which is checked."""
         path, label = self._file(position)
-        with _named(path):
+        with _named(path), path.open("rb") as file:
+            check_header(file, str(path))
             return str(path), label, path.stat().st_size
 
     def _file(self, position: Any) -> tuple[pathlib.Path, int]:

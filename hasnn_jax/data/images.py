@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -56,6 +56,20 @@ def read_pixels(image: bytes | np.ndarray, size: int, choose: Choose, name: str)
         EOFError,
     ) as error:  # Pillow's, of damage
         raise UnreadableImageError(f"{name}: cannot be read as an image ({error}); replace or remove it") from None
+
+
+def check_header(file: BinaryIO, name: str) -> None:
+    """Raises UnreadableImageError where the start of a file shows that `read_pixels` would; it decodes nothing."""
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+    except Exception as error:  # Pillow raises whatever a damaged header happens to lead it into
+        reason = f"cannot be read as an image ({error})" if file.seek(0, io.SEEK_END) else "is empty"
+        raise UnreadableImageError(f"{name}: {reason}; replace or remove it") from None
+    if not 0 < width * height <= MAX_PIXELS:
+        raise UnreadableImageError(
+            f"{name}: has {width} x {height} pixels; expected 1 to {MAX_PIXELS:,}; scale it down or remove it"
+        )
 
 
 def _read_array(image: np.ndarray, size: int, choose: Choose, name: str) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Where images come from: a name in the config becomes a `Source` here.
 
 A split is anything with a length and `split[i] -> {"image": ..., "label": int}`, where the image is the bytes of an
-image file or uint8 [H, W, C]; images may differ in size, and "name", for messages, may say which one it is. To add a
-source, write a function that returns a `Source`, and enter it in `hasnn_jax.data.SOURCES` and in
+image file or uint8 [H, W, C]; images may differ in size, and "name", for messages, may say which one it is. It may have
+`outline(i)` as well: name, label and size in bytes of an example, checked without reading all of it.
+
+To add a source, write a function that returns a `Source`, and enter it in `hasnn_jax.data.SOURCES` and in
 `hasnn_jax.assembly.open_source`, which picks its arguments from the config.
 """
 
