@@ -29,7 +29,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
     Changes nothing on disk, and prints what it found.
 
     Returns:
-      "loss" and "accuracy" (0..1) over every test example.
+      "loss" and "accuracy" (0..1) over every test example; see `evaluate_all`.
 
     Raises:
       InputError: bad input, or no weights.
@@ -65,7 +65,10 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
             experiment.mesh,
             progress.advance,
         )
-    print(f"test accuracy {sums['accuracy']:.2%}, loss {sums['loss']:.4f}, over all {len(test):,} test images")
+    left_out = f" but {sums['unreadable']:,} unreadable ones" if "unreadable" in sums else ""
+    print(
+        f"test accuracy {sums['accuracy']:.2%}, loss {sums['loss']:.4f}, over all {len(test):,} test images{left_out}"
+    )
     return sums
 
 
@@ -86,12 +89,16 @@ def evaluate_all(
     mesh: Mesh,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Loss and accuracy over every test example, each counted once; `advance` is called after every batch."""
-    sums = []
+    """Loss and accuracy over every test example, each counted once; `advance` is called after every batch.
+
+    "unreadable" is there too, if images could not be read: how many, which count as no examples.
+    """
+    sums, unreadable = [], 0
     for batch in data.evaluation_batches(test, preparation, batch_size=batch_size, reading=reading):
-        batch.pop("replaced")  # its mask says it already: they are no examples
+        unreadable += int(batch.pop("replaced").sum())
         sums.append(evaluate(variables, sharding.put_batch(batch, mesh)))
         advance()
     fetched = jax.device_get(sums)
     total = {name: float(np.sum([s[name] for s in fetched])) for name in fetched[0]}
-    return {"loss": total["loss"] / total["count"], "accuracy": total["correct"] / total["count"]}
+    means = {"loss": total["loss"] / total["count"], "accuracy": total["correct"] / total["count"]}
+    return means | ({"unreadable": unreadable} if unreadable else {})

@@ -160,6 +160,7 @@ def describe(train: dict[str, float], test: dict[str, float], replaced: int) -> 
     """Metrics, and how many images were replaced in this session, as a short text."""
     text = f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"
     text += f", test {test['accuracy']:.2%}" if test else ""
+    text += f" ({test['unreadable']:,} unreadable images left out)" if "unreadable" in test else ""
     return text + (f", {replaced:,} unreadable images replaced" if replaced else "")
 
 
