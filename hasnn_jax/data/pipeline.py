@@ -9,7 +9,10 @@ here turns those into images.
 
 import contextlib
 import dataclasses
+import os
+import signal
 from collections.abc import Generator
+from multiprocessing import resource_tracker
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +25,7 @@ from hasnn_jax.errors import InputError
 Batch = dict[str, np.ndarray]
 OnBadImage = Literal["stop", "skip"]
 READ_THREADS = 8
-WORKER_THREADS = 2
+WORKER_THREADS = 1
 WORKER_BUFFER = 2  # batches that each worker holds ready
 
 
@@ -158,16 +161,39 @@ def _stream(batches: Any, reading: Reading) -> Generator[Batch, None, None]:
     dataset = batches.to_iter_dataset(options)
     if reading.workers:
         _parse_no_flags()
+        _start_quiet_resource_tracker()
         dataset = dataset.mp_prefetch(
             grain.multiprocessing.MultiprocessingOptions(
                 num_workers=reading.workers, per_worker_buffer_size=WORKER_BUFFER
-            )
+            ),
+            worker_init_fn=_leave_signals_to_the_main_process,
         )
     with contextlib.closing(iter(dataset)) as iterator:
         for batch in iterator:
             if "error" in batch:
                 raise InputError(str(batch["error"]))
-            yield batch
+            # A worker's arrays lie in shared memory, which must not outlive this process: out of it at once.
+            yield {name: np.array(value) for name, value in batch.items()} if reading.workers else batch
+            del batch
+
+
+def _leave_signals_to_the_main_process(*_: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach the workers too, which are wanted until the main process has saved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _start_quiet_resource_tracker() -> None:
+    """Grain may stop a worker that holds a batch in shared memory; Python frees that, and would warn that it did."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _parse_no_flags() -> None:

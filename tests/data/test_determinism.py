@@ -2,6 +2,9 @@
 
 import hashlib
 import itertools
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -159,3 +162,29 @@ def test_a_split_without_one_readable_image_is_refused(tmp_path):
     source = open_folder(str(tmp_path))
     with pytest.raises(InputError, match="not one image of the split can be read"):
         next(train_batches(source.train, Preparation(1, 8), batch_size=2, seed=0, reading=Reading(on_bad_image="skip")))
+
+
+READ_AND_STOP = '''
+import sys
+from hasnn_jax.data import Preparation, Reading, open_folder, train_batches
+
+if __name__ == "__main__":
+    source = open_folder(sys.argv[1])
+    batches = train_batches(source.train, Preparation(3, 16), batch_size=8, seed=0, reading=Reading(workers=2))
+    first = next(batches)
+    batches.close()
+    print(first["image"].sum())
+'''
+
+
+@pytest.mark.slow
+def test_stopping_the_workers_leaves_nothing_behind_and_says_nothing(source, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(READ_AND_STOP)
+    root = source.train.index.root.parent
+    before = set(pathlib.Path("/dev/shm").glob("*"))
+    done = subprocess.run([sys.executable, script, root], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr == ""
+    batches = train_batches(source.train, Preparation(3, 16), batch_size=8, seed=0)
+    assert int(done.stdout) == next(batches)["image"].sum()
+    assert set(pathlib.Path("/dev/shm").glob("*")) <= before
