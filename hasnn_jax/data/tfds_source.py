@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from hasnn_jax.data.images import UnreadableImageError
 from hasnn_jax.data.sources import Source, Split
 from hasnn_jax.errors import InputError
 
@@ -26,8 +27,11 @@ class TfdsSplit:
         return len(self._records)
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
-        record = self._records[int(index)]
         name = f"{self._name}, record {int(index)}"
+        try:
+            record = self._records[int(index)]
+        except Exception as error:  # what a damaged or vanished file makes of the reader is not of one kind
+            raise UnreadableImageError(f"{name}: cannot be read ({error}); prepare the data set again") from None
         return {"image": record["image"], "label": np.int32(record["label"]), "name": name}
 
 

@@ -164,7 +164,7 @@ def test_a_split_without_one_readable_image_is_refused(tmp_path):
         next(train_batches(source.train, Preparation(1, 8), batch_size=2, seed=0, reading=Reading(on_bad_image="skip")))
 
 
-READ_AND_STOP = '''
+READ_AND_STOP = """
 import sys
 from hasnn_jax.data import Preparation, Reading, open_folder, train_batches
 
@@ -174,7 +174,7 @@ if __name__ == "__main__":
     first = next(batches)
     batches.close()
     print(first["image"].sum())
-'''
+"""
 
 
 @pytest.mark.slow

@@ -182,6 +182,19 @@ def test_missing_imagenet_says_where_its_archives_go_first(tmp_path, monkeypatch
     assert f"python -m hasnn_jax.data.prepare imagenet2012 --data_dir={tmp_path}/data" in build
 
 
+@needs_tfds
+def test_a_damaged_record_is_named(prepared, tmp_path):
+    shutil.copytree(prepared / "shapes" / "1.10.0", tmp_path / "shapes" / "1.10.0")
+    train = open_tfds("shapes", str(tmp_path)).train
+    assert len(train) == 6
+    for file in (tmp_path / "shapes" / "1.10.0").glob("*train*"):
+        content = bytearray(file.read_bytes())
+        content[100:-100] = bytes(len(content) - 200)
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=r"shapes/1\.10\.0, train, record \d: .*prepare the data set again"):
+        _ = [train[i] for i in range(6)]
+
+
 def test_a_half_prepared_data_set_is_refused(tmp_path):
     unfinished = tmp_path / "pets" / "1.0.0.incomplete"
     unfinished.mkdir(parents=True)
