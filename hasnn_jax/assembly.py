@@ -67,7 +67,7 @@ def set_up(config: ConfigDict) -> Experiment:
     )
     image_shape = preparation.image_shape(source.train[0])
     initialise = jax.jit(functools.partial(initial_variables, model, image_shape, config.seed))
-    jax.eval_shape(initialise)
+    jax.eval_shape(initialise)  # a model that does not fit the images says so here
     return Experiment(mesh, source, preparation, reading, model, initialise)
 
 

@@ -62,7 +62,8 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
         state = ocp.load(checkpoint.absolute(), abstract)
         settings = about.custom_metadata if checkpoint == path else _settings_of_run(path)
     except Exception as error:  # a damaged checkpoint provokes errors of many kinds
-        raise InputError(f"{checkpoint}: cannot be read ({str(error).splitlines()[0]}); copy it anew") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{checkpoint}: cannot be read ({reason}); copy it anew") from None
     return {name: state[name] for name in COLLECTIONS}, dict(settings or {})
 
 
