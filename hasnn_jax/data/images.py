@@ -46,15 +46,7 @@ def read_pixels(image: bytes | np.ndarray, size: int, choose: Choose, name: str)
         raise UnreadableImageError(f"{name}: {error}; replace or remove it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError(f"{name}: has more than {MAX_PIXELS:,} pixels; scale it down or remove it") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        IndexError,
-        TypeError,
-        KeyError,
-        EOFError,
-    ) as error:  # Pillow's, of damage
+    except Exception as error:  # Pillow raises whatever damage happens to lead it into, struct.error among it
         raise UnreadableImageError(f"{name}: cannot be read as an image ({error}); replace or remove it") from None
 
 
