@@ -15,6 +15,7 @@ from ml_collections import config_flags
 
 from hasnn_jax.config import unknown_override
 from hasnn_jax.errors import InputError
+from hasnn_jax.training import processes
 
 CONFIGS = pathlib.Path(__file__).parent / "configs"
 
@@ -26,6 +27,9 @@ def main() -> None:
     config = config_flags.DEFINE_config_file("config", str(CONFIGS / "digits.py"), "what to train on what")
     workdir = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
     evaluate = flags.DEFINE_bool("evaluate", False, "only evaluate: the workdir's checkpoint, or model.init_from")
+    flags.DEFINE_string("coordinator", None, "host:port of process 0, where processes are started by hand")
+    flags.DEFINE_integer("process_count", None, "how many processes train together, where they are started by hand")
+    flags.DEFINE_integer("process_index", None, "which of them this is, from 0")
     app.run(lambda argv: run(argv, config, workdir, evaluate), flags_parser=parse_flags)
 
 
@@ -42,7 +46,7 @@ def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, ev
     if len(argv) > 1:
         sys.exit(f"train.py: unexpected argument {argv[1]!r}; settings are given as --config.KEY=VALUE")
     if not flags.FLAGS["verbosity"].present:  # --verbosity=0 shows what JAX and Orbax log
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.FATAL)
     if jax.config.jax_compilation_cache_dir is None:  # JAX_COMPILATION_CACHE_DIR names another place
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path("~/.cache/hasnn_jax").expanduser()))
     from hasnn_jax.evaluation import evaluate_weights
@@ -53,6 +57,7 @@ def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, ev
         known = ", ".join(sorted(f"configs/{known.name}" for known in CONFIGS.glob("*.py")))
         sys.exit(f"train.py: no config file {file}; those that come with the project: {known}")
     try:
+        processes.start(*(flags.FLAGS[name].value for name in ("coordinator", "process_count", "process_index")))
         act = evaluate_weights if evaluate.value else train_and_evaluate
         act(config.value, workdir.value or pathlib.Path("runs") / file.stem)
     except InputError as error:

@@ -19,7 +19,8 @@ from hasnn_jax.errors import InputError
 from hasnn_jax.interop.weights import fit_weights, load_weights
 from hasnn_jax.lookup import look_up
 from hasnn_jax.models import HybridResNet, HybridVGG, create_model, spiking_spec
-from hasnn_jax.training import optimizers, sharding
+from hasnn_jax.training import optimizers, sharding, steps
+from hasnn_jax.training.state import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +127,40 @@ def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.Gra
     """The configured optimizer, with gradient clipping in front of it."""
     make = look_up("optimizer", settings.name, optimizers.OPTIMIZERS)
     return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
+
+
+def compile_training(
+    config: ConfigDict, model, optimizer: optax.GradientTransformation, mesh: Mesh, shardings: TrainState
+) -> Any:
+    """The configured training step over the mesh, a `jax.jit` of (state, batch) that replaces the state in place.
+
+    Args:
+      config: says how gradients are computed.
+      model, optimizer: as it names them.
+      mesh: the devices, which need not be here: the result can be compiled for them all the same.
+      shardings: of the train state.
+
+    Raises:
+      InputError: the batch cannot be gone through in so many parts.
+    """
+    group, parts = config.model.statistics_group, config.accumulate
+    gradients: Callable[..., Any] = functools.partial(
+        steps.gradients, apply=model.apply, label_smoothing=config.optim.label_smoothing, parts=parts
+    )
+    if sharding.groups_stay_on_devices(group, config.batch_size, mesh, parts):
+        gradients = sharding.on_each_device(gradients, mesh, shardings.params)
+    elif parts > 1:
+        share = config.batch_size // mesh.shape[sharding.DATA]
+        raise InputError(
+            f"config.accumulate: {parts} parts of the {share} images that a device has of a batch of "
+            f"{config.batch_size} are no whole statistics groups of {group or config.batch_size}; set "
+            f"config.model.statistics_group to a divisor of {max(share // parts, 1)}, or accumulate fewer parts"
+        )
+    step = functools.partial(
+        steps.train_step, gradients=gradients, optimizer=optimizer, average_decay=config.optim.average_decay
+    )
+    divided, whole = sharding.over_batch(mesh), sharding.replicated(mesh)
+    return jax.jit(step, in_shardings=(shardings, divided), out_shardings=(shardings, whole), donate_argnums=0)
 
 
 def initial_variables(model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def default_config() -> ConfigDict:
     config.seed = 3407
     config.epochs = 100
     config.batch_size = 16  # examples a step, over all devices
+    config.accumulate = 1  # parts that each device goes through its share of a batch in, in as much less memory
 
     config.model = ConfigDict()
     config.model.name = "has8_resnet_b32_m2_d4"  # see hasnn_jax.list_models()
@@ -67,6 +68,7 @@ def default_config() -> ConfigDict:
     config.optim.momentum = 0.9  # of sgd, with Nesterov
     config.optim.clip_norm = placeholder(float)  # clip the gradient's global norm; None: never
     config.optim.label_smoothing = 0.0  # share of the label's probability spread over all classes
+    config.optim.average_decay = placeholder(float)  # of a moving average of the weights, to evaluate by; None: off
 
     config.schedule = ConfigDict()
     config.schedule.name = "constant"  # or "warmup_cosine": linear from lr * warmup_start to lr, then cosine to 0
@@ -78,18 +80,20 @@ def default_config() -> ConfigDict:
     config.eval_every_epochs = 1
     config.save_every_epochs = 1
     config.keep_checkpoints = 2
+    config.keep_best = 1  # checkpoints of the highest test accuracy that are kept besides
+    config.shard_parameters = False  # divide parameters and optimizer state among the devices, instead of copying them
     return config
 
 
 # What may differ between a run and its continuation in the same workdir.
 CONTINUABLE = frozenset(
     {"epochs", "log_every_steps", "eval_every_epochs", "save_every_epochs", "keep_checkpoints", "data.data_dir",
-     "data.how_to_get", "data.workers"}
+     "keep_best", "shard_parameters", "accumulate", "data.how_to_get", "data.workers"}
 )  # fmt: skip
 
 _POSITIVE_WHOLE = (
     "epochs", "batch_size", "data.num_classes", "data.image_size", "log_every_steps", "eval_every_epochs",
-    "save_every_epochs", "keep_checkpoints",
+    "save_every_epochs", "keep_checkpoints", "accumulate",
 )  # fmt: skip
 
 
@@ -109,6 +113,9 @@ def validate(config: ConfigDict) -> None:
     _require(given, "optim.momentum", lambda v: 0 <= v < 1, "a number from 0 to below 1")
     _require(given, "optim.clip_norm", lambda v: v is None or v > 0, "a number above 0, or None")
     _require(given, "optim.label_smoothing", lambda v: 0 <= v < 1, "a number from 0 to below 1")
+    _require(given, "optim.average_decay", lambda v: v is None or 0 < v < 1, "a number between 0 and 1, or None")
+    _require(given, "keep_best", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
+    _require_switch(given, "shard_parameters")
     _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
     _require(given, "data.crop_scale", lambda v: v is None or 0 < v <= 1, "a share above 0, up to 1, or None")
@@ -153,6 +160,11 @@ def _require(flat: dict[str, Any], key: str, holds: Callable[[Any], bool], expec
     broken = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
     if broken or not holds(value):
         raise InputError(f"config.{key}: expected {expected}; got {value!r}")
+
+
+def _require_switch(flat: dict[str, Any], key: str) -> None:
+    if not isinstance(flat[key], bool):
+        raise InputError(f"config.{key}: expected True or False; got {flat[key]!r}")
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

@@ -6,67 +6,88 @@ import math
 import os
 import pathlib
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from hasnn_jax import data
 from hasnn_jax.analysis.curves import plot_curves
-from hasnn_jax.assembly import Experiment, build_optimizer, build_schedule, count_steps, read_weights, set_up
+from hasnn_jax.assembly import (
+    Experiment,
+    build_optimizer,
+    build_schedule,
+    compile_training,
+    count_steps,
+    read_weights,
+    set_up,
+)
 from hasnn_jax.config import CONTINUABLE, flatten
 from hasnn_jax.data import Source
 from hasnn_jax.errors import InputError
 from hasnn_jax.evaluation import compile_evaluation, evaluate_all
 from hasnn_jax.interop.weights import newest_checkpoint
-from hasnn_jax.training import sharding
+from hasnn_jax.training import processes, sharding
 from hasnn_jax.training.checkpoints import Checkpoints
 from hasnn_jax.training.interrupt import StopRequest
-from hasnn_jax.training.metrics import MetricWriter, read_metrics
-from hasnn_jax.training.progress import Progress, format_duration
-from hasnn_jax.training.state import TrainState, create_state
-from hasnn_jax.training.steps import train_step
+from hasnn_jax.training.metrics import read_metrics
+from hasnn_jax.training.progress import format_duration
+from hasnn_jax.training.run_log import RunLog
+from hasnn_jax.training.state import TrainState, create_state, empty_window
 from hasnn_jax.training.workdir import claim_workdir, write_atomically
+
+DIVERGED = 100  # times the loss of guessing evenly
+SUMMARY = "summary.txt"  # there only while the run is complete
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
     """Trains the configured model and evaluates it, continuing from the workdir's checkpoint where it has one.
 
+    Where several processes train together, all of them call this.
+
     Args:
       config: see `hasnn_jax.config.default_config`.
-      workdir: receives the config, metrics, checkpoints, curves and summary.
+      workdir: receives the config, metrics, checkpoints, curves and summary; a folder that all processes share.
 
     Returns:
       "step", "epoch", and "test_loss" and "test_accuracy" (0..1) of the last evaluation; "complete": whether the
       schedule has been run to its end.
 
     Raises:
-      InputError: bad input, before anything in the workdir is changed; or a loss that is not finite.
+      InputError: bad input, before anything in the workdir is changed; training that diverges; a disk that is full.
     """
     # Everything that the config names, before anything is written.
     experiment = set_up(config)
-    model, source, mesh = experiment.model, experiment.source, experiment.mesh
+    source, mesh = experiment.source, experiment.mesh
     steps_per_epoch = count_steps(len(source.train), config.batch_size)
     total_steps = config.epochs * steps_per_epoch
     schedule = build_schedule(config, steps_per_epoch)
     optimizer = build_optimizer(config.optim, schedule)
-    make_state = functools.partial(create_state, optimizer=optimizer, seed=config.seed)
+    averaged = config.optim.average_decay is not None
+    make_state = functools.partial(create_state, optimizer=optimizer, seed=config.seed, averaged=averaged)
+    like = jax.eval_shape(lambda: make_state(experiment.initialise()))
+    shardings = sharding.of_state(like, mesh, fully_sharded=config.shard_parameters)
+    train = compile_training(config, experiment.model, optimizer, mesh, shardings)
+    evaluate = compile_evaluation(experiment.model, mesh)
+    start_window = jax.jit(empty_window, out_shardings=sharding.replicated(mesh))
     weights = starting_weights(config, experiment, workdir)
-    workdir = claim_workdir(workdir, flatten(config), CONTINUABLE)
 
-    with Checkpoints(workdir / "checkpoints", config.keep_checkpoints) as checkpoints:
+    with (
+        claim_workdir(workdir, flatten(config), CONTINUABLE) as workdir,
+        Checkpoints(workdir / "checkpoints", config.keep_checkpoints, config.keep_best, say) as checkpoints,
+    ):
         start = checkpoints.latest_step or 0
-        if start >= total_steps:
-            return report_complete(config, workdir, start, steps_per_epoch)
-        whole = sharding.replicated(mesh)
+        # The evaluation that is due at the checkpoint's step may have been what the run was stopped in.
+        due = functools.partial(evaluation_due, config, steps_per_epoch, total_steps)
+        behind = due(start) and not processes.on_main(lambda: is_evaluated(workdir, start))
+        if start >= total_steps and not behind:
+            return processes.on_main(lambda: report_complete(config, workdir, source, like, steps_per_epoch, start))
         if start:
-            state = checkpoints.restore(jax.eval_shape(lambda: make_state(experiment.initialise())), whole)
+            state = checkpoints.restore(like, shardings)
         else:
-            state = jax.device_put(make_state(weights or experiment.initialise()), whole)
-        train = compile_training(model, optimizer, config.optim.label_smoothing, mesh)
-        evaluate = compile_evaluation(model, mesh)
+            state = jax.jit(make_state, out_shardings=shardings)(weights or experiment.initialise())
+        processes.on_main(lambda: (workdir / SUMMARY).unlink(missing_ok=True))
+        log = RunLog(workdir, total_steps, start, config.batch_size)
         batches = data.train_batches(
             source.train,
             experiment.preparation,
@@ -75,50 +96,65 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
             start_step=start,
             reading=experiment.reading,
         )
-        with (
-            contextlib.closing(batches),
-            MetricWriter(workdir, from_step=start) as writer,
-            Progress(total_steps, start, config.batch_size) as progress,
-            StopRequest() as stop,
-        ):
-            announce(progress, config, source, state, start, total_steps, workdir)
-            window: list[dict[str, jax.Array]] = []  # metrics since the last log point, still on the device
-            test: dict[str, float] = {}
-            replaced = 0
-            for step, batch in enumerate(batches, start=start + 1):
-                replaced += int(batch.pop("replaced").sum())
-                state, metrics = train(state, sharding.put_batch(batch, mesh))
-                window.append(metrics)
-                progress.advance()
-                epoch, epoch_ends, last = step / steps_per_epoch, step % steps_per_epoch == 0, step == total_steps
-
-                if epoch_ends or step % config.log_every_steps == 0:
-                    means = mean_metrics(window)
-                    require_finite(means["loss"], step, checkpoints.latest_step, workdir)
-                    writer.write(step, epoch, "train", {**means, "learning_rate": float(schedule(step - 1))})
-                    if last or (epoch_ends and epoch % config.eval_every_epochs == 0):
-                        test = evaluate_all(
-                            evaluate,
-                            state.variables,
-                            source.test,
-                            experiment.preparation,
-                            experiment.reading,
-                            config.batch_size,
-                            mesh,
-                        )
-                        writer.write(step, epoch, "test", test)
-                    progress.report(describe(means, test, replaced))
-                if last or (epoch_ends and epoch % config.save_every_epochs == 0) or stop.requested:
-                    checkpoints.save(state)
-                if last or stop.requested:
+        with log, contextlib.closing(batches), StopRequest() as stop:
+            announce(log, config, experiment, state, start, total_steps, workdir)
+            for step in range(start if behind else start + 1, total_steps + 1):
+                epoch, epoch_ends = step / steps_per_epoch, step % steps_per_epoch == 0
+                accuracy = None
+                if step > start:
+                    state, _ = train(state, sharding.put_batch(next(batches), mesh))
+                    log.progress.advance()
+                    if epoch_ends or step % config.log_every_steps == 0:
+                        means = read_window(state, config, checkpoints)
+                        log.train(step, epoch, {**means, "learning_rate": float(schedule(step - 1))})
+                        state = state.replace(window=start_window())
+                stopping = stop.requested()
+                if due(step) and not stopping:
+                    test = evaluate_all(evaluate, state.variables, experiment, config.batch_size, stop=stop.requested)
+                    if test is None:
+                        stopping = True
+                    else:
+                        log.test(step, epoch, test)
+                        accuracy = test["accuracy"]
+                if stopping or step == total_steps or (epoch_ends and epoch % config.save_every_epochs == 0):
+                    read_window(state, config, checkpoints)  # a state that has diverged is not saved
+                    checkpoints.save(state, accuracy)
+                if stopping:
                     break
+            checkpoints.finish()
+            if stopping:
+                log.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
+            processes.on_main(lambda: finish(config, workdir, experiment, state, log.progress, complete=not stopping))
+        return processes.on_main(lambda: result(workdir, step, steps_per_epoch, complete=not stopping))
 
-            plot_run(config, workdir)
-            if last:
-                progress.say(write_summary(config, workdir, source, state, progress))
-            else:
-                progress.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
-    return result(workdir, step, steps_per_epoch, complete=last)
+
+def told_divergence(what: str, checkpoints: Checkpoints) -> InputError:
+    """The error that ends a run which has diverged."""
+    checkpoints.finish()
+    workdir, saved = checkpoints.directory.parent, checkpoints.latest_step
+    good = "nothing was saved before" if saved is None else f"the last good checkpoint is step {saved}"
+    weights = "" if saved is None else f", from these weights by --config.model.init_from={workdir}"
+    return InputError(
+        f"training has diverged: {what} ({good}, in {workdir}); lower config.optim.learning_rate, or set "
+        f"config.optim.clip_norm, and start again in another --workdir{weights}"
+    )
+
+
+def say(text: str) -> None:
+    """Prints a line, before there is a progress bar."""
+    if processes.is_main():
+        print(text, file=sys.stderr, flush=True)
+
+
+def evaluation_due(config: ConfigDict, steps_per_epoch: int, total_steps: int, step: int) -> bool:
+    """Whether the model is evaluated after a step."""
+    epoch, over = divmod(step, steps_per_epoch)
+    return step == total_steps or (step > 0 and over == 0 and epoch % config.eval_every_epochs == 0)
+
+
+def is_evaluated(workdir: pathlib.Path, step: int) -> bool:
+    """Whether the evaluation after a step is in the records."""
+    return any(record["split"] == "test" and record["step"] == step for record in read_metrics(workdir))
 
 
 def starting_weights(config: ConfigDict, experiment: Experiment, workdir: str | os.PathLike[str]):
@@ -126,60 +162,53 @@ def starting_weights(config: ConfigDict, experiment: Experiment, workdir: str | 
     if config.model.init_from is None or newest_checkpoint(pathlib.Path(workdir).expanduser()):
         return None
     variables, ranges_missing = read_weights(config.model, experiment.model, experiment.initialise())
-    print(f"weights  {config.model.init_from}", file=sys.stderr)
+    say(f"weights  {config.model.init_from}")
     if ranges_missing:
-        print(f"         without tracked value ranges: {ranges_missing} start at [0, 1]", file=sys.stderr)
+        say(f"         without tracked value ranges: {ranges_missing} start at [0, 1]")
     return variables
 
 
-def compile_training(model, optimizer, label_smoothing: float, mesh) -> Callable[..., Any]:
-    """The training step over the mesh; it replaces the state in place."""
-    whole, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
-    step = functools.partial(train_step, apply=model.apply, optimizer=optimizer, label_smoothing=label_smoothing)
-    return jax.jit(step, in_shardings=(whole, divided), out_shardings=whole, donate_argnums=0)
+def read_window(state: TrainState, config: ConfigDict, checkpoints: Checkpoints) -> dict[str, float]:
+    """Means over the steps since the last log point, fetched from the devices; {} where there are none.
+
+    Raises:
+      InputError: training has diverged, with the step, the last good checkpoint and what to do.
+    """
+    window = {name: value.item() for name, value in jax.device_get(state.window).items()}
+    steps, replaced, diverged = (window.pop(name) for name in ("steps", "replaced", "diverged"))
+    if not steps:
+        return {}
+    means = {name: total / steps for name, total in window.items()}
+    limit = DIVERGED * math.log(config.data.num_classes)
+    if diverged:
+        raise told_divergence(f"the loss or its gradient is not finite at step {diverged}", checkpoints)
+    if means["loss"] > limit:
+        what = f"the loss is {means['loss']:.3g} at step {int(state.step)}, {DIVERGED} times that of guessing and more"
+        raise told_divergence(what, checkpoints)
+    return means | ({"replaced": replaced} if replaced else {})
 
 
-def mean_metrics(window: list[dict[str, jax.Array]]) -> dict[str, float]:
-    """Means over the steps of a window, fetched from the device; empties the window."""
-    fetched = jax.device_get(window)
-    window.clear()
-    return {name: float(np.mean([metrics[name] for metrics in fetched])) for name in fetched[0]}
-
-
-def require_finite(loss: float, step: int, saved_step: int | None, workdir: pathlib.Path) -> None:
-    """Raises InputError where training has diverged."""
-    if not math.isfinite(loss):
-        saved = "nothing was saved before" if saved_step is None else f"the last good checkpoint is step {saved_step}"
-        raise InputError(
-            f"the loss is {loss} at step {step} ({saved}, in {workdir}); lower config.optim.learning_rate, "
-            "or set config.optim.clip_norm, and start again in another --workdir"
-        )
-
-
-def describe(train: dict[str, float], test: dict[str, float], replaced: int) -> str:
-    """Metrics, and how many images were replaced in this session, as a short text."""
-    text = f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"
-    text += f", test {test['accuracy']:.2%}" if test else ""
-    text += f" ({test['unreadable']:,} unreadable images left out)" if "unreadable" in test else ""
-    return text + (f", {replaced:,} unreadable images replaced" if replaced else "")
-
-
-def announce(progress, config, source, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
+def announce(log, config, experiment, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
     """Says what is about to happen."""
-    device = jax.devices()[0]
-    progress.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
+    source, device, devices = experiment.source, jax.devices()[0], jax.device_count()
+    log.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
     if source.split_names != ("train", "test"):
-        progress.say(f"         from its splits {' and '.join(source.split_names)}")
+        log.say(f"         from its splits {' and '.join(source.split_names)}")
     for remark in source.remarks:
-        progress.say(f"         {remark}")
-    progress.say(
+        log.say(f"         {remark}")
+    log.say(
         f"model    {config.model.name}: {count_parameters(state):,} parameters, paths {' + '.join(config.model.paths)}"
     )
-    progress.say(f"devices  {jax.device_count()} x {device.device_kind}")
-    progress.say(f"workdir  {workdir}")
+    log.say(f"devices  {devices} x {device.device_kind}" + (", parameters divided" if config.shard_parameters else ""))
+    if not sharding.groups_stay_on_devices(config.model.statistics_group, config.batch_size, experiment.mesh):
+        log.say(
+            f"         batch statistics are taken over several devices, which costs communication in every layer; "
+            f"config.model.statistics_group={config.batch_size // devices} would keep them on each"
+        )
+    log.say(f"workdir  {workdir}")
     if start:
-        progress.say(f"going on from the checkpoint of step {start:,} of {total_steps:,}")
-    progress.say(f"{total_steps - start:,} steps to go; compiling the first one, which can take a minute")
+        log.say(f"going on from the checkpoint of step {start:,} of {total_steps:,}")
+    log.say(f"{total_steps - start:,} steps to go; compiling the first one, which can take a minute")
 
 
 def count_parameters(state: TrainState) -> int:
@@ -194,8 +223,19 @@ def plot_run(config: ConfigDict, workdir: pathlib.Path) -> None:
     write_atomically(workdir / "curves.png", lambda file: plot_curves(records, file, title))
 
 
-def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainState, progress) -> str:
-    """Writes the finished run's `summary.txt` and returns it."""
+def finish(config, workdir: pathlib.Path, experiment, state: TrainState, progress, *, complete: bool) -> None:
+    """Draws the curves, and sums a finished run up."""
+    plot_run(config, workdir)
+    if complete:
+        session = (
+            f"last session: {format_duration(progress.seconds)}, {progress.images_per_second:.0f} images/s "
+            f"on {jax.device_count()} x {jax.devices()[0].device_kind}, compilation and evaluation included"
+        )
+        progress.say(write_summary(config, workdir, experiment.source, state, session))
+
+
+def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainState, *session: str) -> str:
+    """Writes the finished run's `summary.txt` and returns it; `session` are lines about its last part."""
     tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
     last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
     summary = "\n".join([
@@ -203,16 +243,18 @@ def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainSta
         f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
         f"({last['step']:,} steps) over all {len(source.test):,} test images",
         f"best test accuracy {best['accuracy']:.2%} at epoch {best['epoch']:.0f}",
-        f"this session: {format_duration(progress.seconds)}, {progress.images_per_second:.0f} images/s "
-        f"on {jax.device_count()} x {jax.devices()[0].device_kind}, compilation and evaluation included",
+        *session,
         f"metrics, curves and checkpoints are in {workdir}",
     ])  # fmt: skip
-    write_atomically(workdir / "summary.txt", lambda file: file.write_text(summary + "\n"))
+    write_atomically(workdir / SUMMARY, lambda file: file.write_text(summary + "\n"))
     return summary
 
 
-def report_complete(config, workdir: pathlib.Path, step: int, steps_per_epoch: int) -> dict[str, Any]:
-    """Says that there is nothing left to do."""
+def report_complete(config, workdir: pathlib.Path, source, like, steps_per_epoch: int, step: int) -> dict[str, Any]:
+    """Says that there is nothing left to do; sums the run up, where it was killed before it could."""
+    if not (workdir / SUMMARY).exists():
+        plot_run(config, workdir)
+        write_summary(config, workdir, source, like)
     outcome = result(workdir, step, steps_per_epoch, complete=True)
     print(
         f"the run in {workdir} is complete: {step:,} steps, test accuracy {outcome['test_accuracy']:.2%}\n"

@@ -8,7 +8,6 @@ written, so that the same call goes on where it was stopped; it stays in the dat
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import importlib
 import io
@@ -21,6 +20,7 @@ from typing import Any
 from hasnn_jax.data.images import UnreadableImageError, check_header
 from hasnn_jax.data.sources import Source, Split
 from hasnn_jax.errors import InputError
+from hasnn_jax.lock import held
 
 Report = Callable[[str, int, int], None]  # (what is being done, images done, images in all)
 SHARD_BYTES = 1 << 27
@@ -68,7 +68,7 @@ def write_array_records(
     plan = _make_plan(source, splits, examples_per_shard, on_progress)
     with _full_disk_told(unfinished):
         unfinished.mkdir(parents=True, exist_ok=True)
-        with _locked(unfinished):
+        with held(unfinished, f"{unfinished}: another process is writing here; wait for it, or end it"):
             written = _write_shards(unfinished, plan, splits, serialize, on_progress)
             _write_metadata(unfinished, version, plan, written, serialize.features)
             unfinished.rename(folder)
@@ -335,20 +335,6 @@ def _sync(path: pathlib.Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps a second process out; the lock ends with the process."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: another process is writing here; wait for it, or end it") from None
-        yield
     finally:
         os.close(descriptor)
 

@@ -5,20 +5,25 @@ import threading
 from types import FrameType
 from typing import Any
 
+import jax
+from jax.experimental import multihost_utils
+
 
 class StopRequest:
     """Catches SIGINT and SIGTERM while in use as a context manager; a second signal acts at once.
 
-    Attributes:
-      requested: whether a signal has come.
+    Where several processes train together, JAX's runtime catches SIGTERM in each and lets all of them stop at the same
+    point, whichever it has reached; SIGINT acts at once.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self._here = False
+        self._asked = 0
+        self._alone = jax.process_count() == 1
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():
+        if self._alone and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
@@ -26,8 +31,15 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
+    def requested(self) -> bool:
+        """Whether to stop here. All processes ask equally often, and get the same answer."""
+        self._asked += 1
+        if not self._here and not self._alone:
+            self._here = multihost_utils.reached_preemption_sync_point(self._asked)
+        return self._here
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
+        self._here = True
         self._restore()
 
     def _restore(self) -> None:

@@ -5,9 +5,11 @@ so that the file is a function of the config alone.
 """
 
 import json
+import os
 import pathlib
 from typing import Any
 
+from hasnn_jax.errors import InputError
 from hasnn_jax.training.workdir import write_atomically
 
 METRICS_FILE = "metrics.jsonl"
@@ -39,9 +41,20 @@ class MetricWriter:
         self._events.close()
 
     def write(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
-        """Adds one record, on disk when this returns."""
-        self._lines.write(json.dumps({"step": step, "epoch": epoch, "split": split, **metrics}) + "\n")
-        self._lines.flush()
+        """Adds one record, on disk when this returns, a power cut notwithstanding.
+
+        Raises:
+          InputError: it cannot be written.
+        """
+        try:
+            self._lines.write(json.dumps({"step": step, "epoch": epoch, "split": split, **metrics}) + "\n")
+            self._lines.flush()
+            os.fsync(self._lines.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self._lines.name}: cannot be written ({error.strerror}); make room, and the same command goes on "
+                "from the last checkpoint"
+            ) from None
         for name, value in metrics.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
 

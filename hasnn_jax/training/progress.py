@@ -8,21 +8,23 @@ from typing import Any
 class Progress:
     """Progress over a number of steps. Use as a context manager.
 
-    On a terminal it is a bar with images/s and time left; elsewhere `report` prints a line.
+    On a terminal it is a bar with images/s and time left; elsewhere `report` prints a line. Silent if not `shown`.
 
     Attributes:
       total: steps in the whole run.
       start: steps done before.
       batch_size: images a step.
+      shown: whether this is the process that speaks.
     """
 
-    def __init__(self, total: int, start: int, batch_size: int):
+    def __init__(self, total: int, start: int, batch_size: int, *, shown: bool = True):
+        self._shown = shown
         self._total, self._start, self._done, self._batch_size = total, start, start, batch_size
         self._began = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
+        if self._shown and sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -68,7 +70,7 @@ class Progress:
         """Prints a line that stays, above the bar where there is one."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
-        else:
+        elif self._shown:
             print(text, file=sys.stderr, flush=True)
 
 

@@ -1,38 +1,62 @@
 """The folder of one run: claimed once, for one config."""
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 from hasnn_jax.errors import InputError
+from hasnn_jax.lock import held
+from hasnn_jax.training import processes
 
 CONFIG_FILE = "config.json"
 
 
-def claim_workdir(path: str | os.PathLike[str], settings: Mapping[str, Any], continuable: Set[str]) -> pathlib.Path:
-    """Makes the workdir, or finds in it an earlier part of the same run; records the settings in it.
+@contextlib.contextmanager
+def claim_workdir(
+    path: str | os.PathLike[str], settings: Mapping[str, Any], continuable: Set[str]
+) -> Iterator[pathlib.Path]:
+    """Makes the workdir, or finds in it an earlier part of the same run; records the settings in it, and holds it.
+
+    All processes of a run call it. As long as it is held, a second run in the same folder is refused.
 
     Args:
-      path: the folder; made with its parents if missing.
+      path: the folder; made with its parents if missing. All processes have to see the same one.
       settings: the resolved config, dotted keys to plain values.
       continuable: keys that may differ from the run already there.
 
     Raises:
-      InputError: the folder cannot be written, or holds a run with other settings. Nothing in it is changed then.
+      InputError: the folder cannot be written, is at work already, or holds a run with other settings. Nothing in it is
+        changed then.
     """
-    workdir = pathlib.Path(path).expanduser()
-    record = workdir / CONFIG_FILE
+    if "://" in str(path):
+        raise InputError(
+            f"workdir {path}: expected a folder; mount the bucket (gcsfuse, s3fs) and name the folder where it lies"
+        )
+    workdir = pathlib.Path(path).expanduser().absolute()
     settings = json.loads(json.dumps(settings))  # tuples and the like as JSON will give them back
+    with contextlib.ExitStack() as stack:
+        processes.on_main(lambda: _claim(workdir, settings, continuable, stack))
+        if blind := processes.wherever(not (workdir / CONFIG_FILE).is_file()):
+            raise InputError(
+                f"workdir {workdir}: process 0 has made it, but these processes do not see it: "
+                f"{', '.join(map(str, blind))}; name a folder that all of them share"
+            )
+        yield workdir
+
+
+def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], continuable: Set[str], stack) -> None:
+    record = workdir / CONFIG_FILE
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(held(workdir, f"workdir {workdir}: another run is at work in it; choose another --workdir"))
         if record.exists():
             _require_same_run(workdir, _read_settings(record), settings, continuable)
         write_atomically(record, lambda file: file.write_text(json.dumps(settings, indent=2) + "\n"))
     except OSError as error:
         raise InputError(f"workdir {workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
-    return workdir
 
 
 def _read_settings(record: pathlib.Path) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What a run says: records on disk and words on the screen, both of process 0 alone."""
+
+import contextlib
+import pathlib
+
+from hasnn_jax.training import processes
+from hasnn_jax.training.metrics import MetricWriter
+from hasnn_jax.training.progress import Progress
+
+
+class RunLog:
+    """Takes down what was measured, and shows it. Use as a context manager.
+
+    Attributes:
+      workdir: the run's folder.
+      total: steps in the whole run.
+      start: steps done before; records of later ones, which will be made anew, are dropped.
+      batch_size: images a step, over all processes.
+    """
+
+    def __init__(self, workdir: pathlib.Path, total: int, start: int, batch_size: int):
+        self._open = contextlib.ExitStack()
+        self._writer = self._open.enter_context(MetricWriter(workdir, start)) if processes.is_main() else None
+        self.progress = self._open.enter_context(Progress(total, start, batch_size, shown=processes.is_main()))
+        self._train: dict[str, float] = {}
+        self._test: dict[str, float] = {}
+        self._replaced = 0
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def train(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
+        """Means over the steps since the last time, and "replaced" where images were."""
+        self._train = metrics
+        self._replaced += int(metrics.get("replaced", 0))
+        self._record(step, epoch, "train", metrics)
+
+    def test(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
+        """What an evaluation gave."""
+        self._test = metrics
+        self._record(step, epoch, "test", metrics)
+
+    def say(self, text: str) -> None:
+        """A line that stays on the screen."""
+        self.progress.say(text)
+
+    def _record(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
+        if self._writer is not None:
+            self._writer.write(step, epoch, split, metrics)
+        self.progress.report(self._described())
+
+    def _described(self) -> str:
+        train, test = self._train, self._test
+        parts = [f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"] if train else []
+        parts += [f"test {test['accuracy']:.2%}"] if test else []
+        text = ", ".join(parts)
+        text += f" ({test['unreadable']:,} unreadable images left out)" if "unreadable" in test else ""
+        return text + (f", {self._replaced:,} unreadable images replaced" if self._replaced else "")
