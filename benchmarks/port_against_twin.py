@@ -7,6 +7,7 @@ Writes `benchmarks/results/port_against_twin.json` and `docs/port_against_twin.p
 """
 
 import argparse
+import functools
 import itertools
 import json
 import pathlib
@@ -26,7 +27,7 @@ from hasnn_jax.interop import torch_weights
 from hasnn_jax.models import HybridResNet, Paths
 from hasnn_jax.training.optimizers import adam
 from hasnn_jax.training.state import create_state
-from hasnn_jax.training.steps import train_step, unit_images
+from hasnn_jax.training.steps import gradients, train_step, unit_images
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results/port_against_twin.json"
@@ -96,7 +97,8 @@ def jit_training():
     """The port, its optimizer, and its compiled training and evaluation."""
     port = HybridResNet(**SIZE, paths=Paths(spiking=hasnn_jax.AS_RELEASED))
     optimizer = adam(RECIPE["learning_rate"], RECIPE["weight_decay"])
-    step = jax.jit(lambda state, batch: train_step(state, batch, apply=port.apply, optimizer=optimizer))
+    of_model = functools.partial(gradients, apply=port.apply)
+    step = jax.jit(lambda state, batch: train_step(state, batch, gradients=of_model, optimizer=optimizer))
     evaluate = jax.jit(lambda variables, images: port.apply(variables, unit_images(images), train=False))
     return port, optimizer, step, evaluate
 

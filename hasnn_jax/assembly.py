@@ -129,6 +129,31 @@ def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.Gra
     return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
 
 
+def build_gradients(config: ConfigDict, model, mesh: Mesh, param_shardings: Any) -> Callable[..., Any]:
+    """The configured `steps.gradients` over the mesh: (params, batch_stats, batch) -> (gradients, batch_stats, sums).
+
+    Where no statistics group reaches over two devices, each device works for itself, and the results are brought
+    together once. Where one does, the compiler divides the work, and adds communication in every layer.
+
+    Raises:
+      InputError: the batch cannot be gone through in so many parts.
+    """
+    group, parts = config.model.statistics_group, config.accumulate
+    gradients = functools.partial(
+        steps.gradients, apply=model.apply, label_smoothing=config.optim.label_smoothing, parts=parts
+    )
+    if sharding.groups_stay_on_devices(group, config.batch_size, mesh, parts):
+        return sharding.on_each_device(gradients, mesh, param_shardings)
+    if parts > 1:
+        share = config.batch_size // mesh.shape[sharding.DATA]
+        raise InputError(
+            f"config.accumulate: {parts} parts of the {share} images that a device has of a batch of "
+            f"{config.batch_size} are no whole statistics groups of {group or config.batch_size}; set "
+            f"config.model.statistics_group to a divisor of {max(share // parts, 1)}, or accumulate fewer parts"
+        )
+    return gradients
+
+
 def compile_training(
     config: ConfigDict, model, optimizer: optax.GradientTransformation, mesh: Mesh, shardings: TrainState
 ) -> Any:
@@ -141,23 +166,13 @@ def compile_training(
       shardings: of the train state.
 
     Raises:
-      InputError: the batch cannot be gone through in so many parts.
+      InputError: see `build_gradients`.
     """
-    group, parts = config.model.statistics_group, config.accumulate
-    gradients: Callable[..., Any] = functools.partial(
-        steps.gradients, apply=model.apply, label_smoothing=config.optim.label_smoothing, parts=parts
-    )
-    if sharding.groups_stay_on_devices(group, config.batch_size, mesh, parts):
-        gradients = sharding.on_each_device(gradients, mesh, shardings.params)
-    elif parts > 1:
-        share = config.batch_size // mesh.shape[sharding.DATA]
-        raise InputError(
-            f"config.accumulate: {parts} parts of the {share} images that a device has of a batch of "
-            f"{config.batch_size} are no whole statistics groups of {group or config.batch_size}; set "
-            f"config.model.statistics_group to a divisor of {max(share // parts, 1)}, or accumulate fewer parts"
-        )
     step = functools.partial(
-        steps.train_step, gradients=gradients, optimizer=optimizer, average_decay=config.optim.average_decay
+        steps.train_step,
+        gradients=build_gradients(config, model, mesh, shardings.params),
+        optimizer=optimizer,
+        average_decay=config.optim.average_decay,
     )
     divided, whole = sharding.over_batch(mesh), sharding.replicated(mesh)
     return jax.jit(step, in_shardings=(shardings, divided), out_shardings=(shardings, whole), donate_argnums=0)
@@ -165,7 +180,8 @@ def compile_training(
 
 def initial_variables(model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:
     """A freshly initialised model, a function of the seed."""
-    return model.init(jax.random.key(seed), jnp.zeros((1, *image_shape)), train=False)
+    group = model.paths.statistics_group or 1  # a batch-wide value range wants whole groups even here
+    return model.init(jax.random.key(seed), jnp.zeros((group, *image_shape)), train=False)
 
 
 def read_weights(settings: ConfigDict, model, expected: dict[str, Any]) -> tuple[dict[str, Any], int]:

@@ -66,9 +66,8 @@ class Checkpoints:
 
     @property
     def latest_step(self) -> int | None:
-        """The newest checkpoint's step; None where there is none."""
-        latest = self._checkpointer.latest
-        return None if latest is None else latest.step
+        """The newest whole checkpoint's step; None where there is none. Orbax itself counts the one under way."""
+        return max((int(folder.name) for folder in self.directory.glob("*") if folder.name.isdecimal()), default=None)
 
     def save(self, state: TrainState, accuracy: float | None = None) -> None:
         """Starts to save the state under its own step, unless that step is saved already; it may be donated afterwards.

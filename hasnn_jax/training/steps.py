@@ -44,7 +44,7 @@ def gradients(
       parts: how many parts of consecutive examples are gone through one after the other, in as much less memory.
 
     Returns:
-      (gradients, the statistics tracked anew, sums over the batch: "loss", "correct", and "replaced").
+      (gradients, the statistics tracked anew, sums over the batch: "loss", "correct", and "replaced", all floating).
     """
 
     def loss_of(params, part):
@@ -53,8 +53,8 @@ def gradients(
         losses = cross_entropy(logits, part["label"], label_smoothing)
         sums = {
             "loss": jnp.sum(losses),
-            "correct": jnp.sum(jnp.argmax(logits, -1) == part["label"]),
-            "replaced": jnp.sum(part["replaced"]),
+            "correct": jnp.sum(jnp.argmax(logits, -1) == part["label"], dtype=losses.dtype),
+            "replaced": jnp.sum(part["replaced"], dtype=losses.dtype),
         }
         return jnp.mean(losses), (updates.get("batch_stats", {}), sums)
 

@@ -28,9 +28,9 @@ def handlers():
 @pytest.mark.parametrize("number", BOTH)
 def test_a_signal_sets_the_request_and_nothing_else_happens(number, received):
     with StopRequest() as stop:
-        assert stop.requested is False
+        assert not stop.requested()
         os.kill(os.getpid(), number)
-        assert stop.requested is True
+        assert stop.requested()
     assert received == []
 
 
@@ -49,7 +49,7 @@ def test_a_second_ctrl_c_interrupts():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        assert stop.requested is True
+        assert stop.requested()
 
 
 @pytest.mark.parametrize("signals", [0, 1])
@@ -75,7 +75,7 @@ def test_outside_the_main_thread_nothing_is_caught_and_nothing_fails():
     def use():
         try:
             with StopRequest() as stop:
-                seen.append((handlers() == before, stop.requested))
+                seen.append((handlers() == before, stop.requested()))
         except ValueError as error:
             errors.append(error)
 

@@ -61,12 +61,13 @@ import functools
 import jax, jax.numpy as jnp, numpy as np, optax
 from hasnn_jax.training import sharding
 from hasnn_jax.training.state import create_state
-from hasnn_jax.training.steps import train_step
+from hasnn_jax.training.steps import gradients, train_step
 
 assert jax.device_count() == 8
 mesh = sharding.make_mesh()
 rng = np.random.default_rng(0)
-batch = {"image": rng.integers(0, 256, (16, 2, 2, 1), dtype=np.uint8), "label": np.arange(16, dtype=np.int32) % 3}
+batch = {"image": rng.integers(0, 256, (16, 2, 2, 1), dtype=np.uint8), "label": np.arange(16, dtype=np.int32) % 3,
+         "replaced": np.zeros(16, bool)}
 
 placed = sharding.put_batch(batch, mesh)
 for key, value in batch.items():
@@ -83,16 +84,40 @@ def apply(variables, images, *, train, mutable):
     return images.reshape(len(images), -1) @ variables["params"], {}
 
 optimizer = optax.sgd(1.0, 0.9)
-step = functools.partial(train_step, apply=apply, optimizer=optimizer)
+of_model = functools.partial(gradients, apply=apply)
 start = create_state({"params": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)}, optimizer, 0)
-one, _ = jax.jit(step)(start, batch)
+one, _ = jax.jit(functools.partial(train_step, gradients=of_model, optimizer=optimizer))(start, batch)
 everywhere, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
-on_eight = jax.jit(step, in_shardings=(everywhere, divided), out_shardings=everywhere)
-many, metrics = on_eight(jax.device_put(start, everywhere), placed)
-assert metrics["loss"].sharding.is_fully_replicated
-jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, many)
+for way in (of_model, sharding.on_each_device(of_model, mesh, everywhere)):
+    step = functools.partial(train_step, gradients=way, optimizer=optimizer)
+    on_eight = jax.jit(step, in_shardings=(everywhere, divided), out_shardings=everywhere)
+    many, metrics = on_eight(jax.device_put(start, everywhere), placed)
+    assert metrics["loss"].sharding.is_fully_replicated
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, many)
+
+shapes = {(): (), (5000,): (625,), (4096,): (512,), (4095,): (4095,), (64, 8): (64, 8), (7, 1001): (7, 1001),
+          (3, 3, 64, 64): (3, 3, 64, 8), (1024, 512): (128, 512), (8192, 1): (1024, 1)}
+for shape, share in shapes.items():
+    assert sharding.by_shape(shape, mesh).shard_shape(shape) == share, shape
 print("done")
 """
+
+
+@pytest.mark.parametrize(
+    ("group", "batch_size", "devices", "parts", "stay"),
+    [
+        (None, 16, 1, 1, True),
+        (None, 16, 8, 1, False),
+        (2, 16, 8, 1, True),
+        (1, 16, 8, 2, True),
+        (2, 16, 8, 2, False),
+        (4, 16, 8, 1, False),
+        (3, 24, 4, 1, True),
+        (3, 24, 4, 4, False),
+    ],
+)
+def test_statistics_groups_stay_on_devices_that_hold_whole_ones(group, batch_size, devices, parts, stay):
+    assert sharding.groups_stay_on_devices(group, batch_size, mesh_of(devices), parts) is stay
 
 
 def test_eight_devices_share_a_batch_and_make_the_update_of_one():

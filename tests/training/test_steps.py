@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hasnn_jax.training.state import create_state
-from hasnn_jax.training.steps import cross_entropy, evaluation_step, train_step, unit_images
+from hasnn_jax.training.steps import cross_entropy, evaluation_step, gradients, train_step, unit_images
 
 CLASSES = 3
 
@@ -36,8 +36,15 @@ def draw(seed=0, count=6):
     batch = {
         "image": rng.integers(0, 256, (count, 2, 2, 2), dtype=np.uint8),
         "label": rng.integers(0, CLASSES, count).astype(np.int32),
+        "replaced": rng.random(count) < 0.5,
     }
     return {"params": params, "batch_stats": {"calls": jnp.zeros((), jnp.int32)}}, batch
+
+
+def update(state, batch, optimizer, *, apply=linear, average_decay=None, **how):
+    """One step of `train_step` by the gradients of a model."""
+    of_model = functools.partial(gradients, apply=apply, **how)
+    return train_step(state, batch, gradients=of_model, optimizer=optimizer, average_decay=average_decay)
 
 
 def by_hand(params, batch, smoothing=0.0):
@@ -81,7 +88,7 @@ def test_an_update_follows_the_gradient_of_the_mean_loss(smoothing):
     variables, batch = draw()
     optimizer = optax.sgd(0.5)
     state = create_state(variables, optimizer, seed=0)
-    after, metrics = train_step(state, batch, apply=linear, optimizer=optimizer, label_smoothing=smoothing)
+    after, metrics = update(state, batch, optimizer, label_smoothing=smoothing)
     losses, right, gradient = by_hand(variables["params"], batch, smoothing)
     np.testing.assert_allclose(metrics["loss"], losses.mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["accuracy"], right.mean(), rtol=1e-6)
@@ -95,7 +102,7 @@ def test_the_gradient_norm_is_that_before_clipping():
     variables, batch = draw()
     optimizer = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
     state = create_state(variables, optimizer, seed=0)
-    after, metrics = train_step(state, batch, apply=linear, optimizer=optimizer)
+    after, metrics = update(state, batch, optimizer)
     _, _, gradient = by_hand(variables["params"], batch)
     norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-5)
@@ -108,7 +115,7 @@ def test_an_update_counts_itself_keeps_the_key_and_takes_over_the_statistics():
     state = create_state(variables, optax.sgd(0.1), seed=3)
     for expected in (1, 2):
         before = state
-        state, _ = train_step(state, batch, apply=linear, optimizer=optax.sgd(0.1))
+        state, _ = update(state, batch, optax.sgd(0.1))
         assert (int(state.step), int(state.batch_stats["calls"])) == (expected, expected)
         np.testing.assert_array_equal(state.key, before.key)
     assert jax.tree.structure(state) == jax.tree.structure(before)
@@ -123,14 +130,14 @@ def test_a_model_without_statistics_trains():
         return (logits, {}) if train else logits
 
     state = create_state({"params": variables["params"]}, optax.sgd(0.1), seed=0)
-    after, _ = train_step(state, batch, apply=bare, optimizer=optax.sgd(0.1))
+    after, _ = update(state, batch, optax.sgd(0.1), apply=bare)
     assert after.batch_stats == {}
 
 
 def test_repeated_updates_bring_the_loss_down_and_the_accuracy_up():
     variables, batch = draw(seed=1)
     optimizer = optax.adam(0.05)
-    step = jax.jit(functools.partial(train_step, apply=linear, optimizer=optimizer))
+    step = jax.jit(functools.partial(update, optimizer=optimizer))
     state = create_state(variables, optimizer, seed=0)
     losses = []
     for _ in range(150):
@@ -175,3 +182,94 @@ def test_a_fresh_state_is_at_step_zero_and_its_key_depends_on_the_seed():
     assert (first.key.dtype, first.key.shape) == (jnp.uint32, (2,))
     np.testing.assert_array_equal(first.key, again.key)
     assert not np.array_equal(first.key, other.key)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 6])
+def test_a_batch_gone_through_in_parts_gives_what_it_gives_as_a_whole(parts):
+    variables, batch = draw()
+    params, stats = variables["params"], {"calls": jnp.ones((), jnp.int32), "mean": jnp.zeros(())}
+
+    def tracking(variables, images, *, train, mutable):
+        logits, _ = linear(variables, images, train=train, mutable=mutable)
+        return logits, {"batch_stats": {"calls": variables["batch_stats"]["calls"] + 1, "mean": jnp.mean(images)}}
+
+    whole = gradients(params, stats, batch, apply=tracking)
+    in_parts = gradients(params, stats, batch, apply=tracking, parts=parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), whole, in_parts)
+    assert jax.tree.map(jnp.result_type, whole) == jax.tree.map(jnp.result_type, in_parts)
+    assert int(in_parts[1]["calls"]) == 2  # one batch was tracked, however it was gone through
+
+
+def test_parts_are_consecutive_examples():
+    variables, batch = draw()
+    seen = []
+
+    def noting(variables, images, *, train, mutable):
+        jax.debug.callback(lambda x: seen.append(np.asarray(x)), images)
+        return linear(variables, images, train=train, mutable=mutable)
+
+    gradients(variables["params"], variables["batch_stats"], batch, apply=noting, parts=3)
+    jax.effects_barrier()
+    shown = sorted(images[0].tolist() for images in seen)
+    expected = np.asarray(unit_images(jnp.asarray(batch["image"]))).reshape(3, 2, 2, 2, 2)
+    assert shown == sorted(part[0].tolist() for part in expected)
+
+
+def test_the_window_sums_what_the_steps_measured():
+    variables, batch = draw()
+    optimizer = optax.sgd(0.1)
+    state = create_state(variables, optimizer, seed=0)
+    measured = []
+    for _ in range(3):
+        state, metrics = update(state, batch, optimizer)
+        measured.append(metrics)
+    for name in ("loss", "accuracy", "gradient_norm"):
+        np.testing.assert_allclose(state.window[name], sum(m[name] for m in measured), rtol=1e-6)
+    assert int(state.window["steps"]) == 3
+    assert int(state.window["replaced"]) == 3 * batch["replaced"].sum()
+    assert int(state.window["diverged"]) == 0
+
+
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
+def test_the_window_remembers_the_first_step_that_was_not_finite(bad):
+    variables, batch = draw()
+    optimizer = optax.sgd(0.1)
+    state = create_state(variables, optimizer, seed=0)
+    state, _ = update(state, batch, optimizer)
+    state = state.replace(params={**state.params, "bias": state.params["bias"].at[0].set(bad)})
+    for _ in range(2):
+        state, _ = update(state, batch, optimizer)
+    assert int(state.window["diverged"]) == 2
+
+
+def test_a_gradient_that_is_not_finite_counts_as_divergence_though_the_loss_is():
+    variables, batch = draw()
+
+    def steep(variables, images, *, train, mutable=()):
+        kernel = variables["params"]["kernel"]
+        return linear(variables, images, train=train, mutable=mutable)[0] + jnp.sqrt(kernel[:1] * 0), {}
+
+    state = create_state(variables, optax.sgd(0.1), seed=0)
+    after, measured = update(state, batch, optax.sgd(0.1), apply=steep)
+    assert np.isfinite(measured["loss"])
+    assert int(after.window["diverged"]) == 1
+
+
+def test_averaged_weights_follow_the_weights_and_are_what_is_evaluated():
+    variables, batch = draw()
+    optimizer = optax.sgd(0.5)
+    state = create_state(variables, optimizer, seed=0, averaged=True)
+    expected = np.asarray(state.params["kernel"], float)
+    for step in range(1, 40):
+        state, _ = update(state, batch, optimizer, average_decay=0.7)
+        decay = min(0.7, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * np.asarray(state.params["kernel"], float)
+    np.testing.assert_allclose(state.average["kernel"], expected, rtol=1e-5)
+    assert state.variables["params"] is state.average
+    assert not np.allclose(state.average["kernel"], state.params["kernel"], rtol=1e-4)
+
+
+def test_without_averaging_the_weights_themselves_are_evaluated():
+    state = create_state(draw()[0], optax.sgd(0.1), seed=0)
+    assert state.average == {}
+    assert state.variables["params"] is state.params

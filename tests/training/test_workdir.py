@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,9 @@ CONTINUABLE = frozenset({"epochs"})
 
 
 def claim(path, settings=SETTINGS, **changes):
-    return claim_workdir(path, {**settings, **changes}, CONTINUABLE)
+    """Claims a workdir and lets go of it."""
+    with claim_workdir(path, {**settings, **changes}, CONTINUABLE) as workdir:
+        return workdir
 
 
 def snapshot(folder):
@@ -89,6 +93,39 @@ values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 def test_any_settings_are_recognised_again(tmp_path_factory, values):
     workdir = tmp_path_factory.mktemp("run")
     assert claim(workdir, values) == claim(workdir, values)
+
+
+def test_a_second_run_is_refused_while_the_first_is_at_work_and_changes_nothing(tmp_path):
+    with claim_workdir(tmp_path, SETTINGS, CONTINUABLE):
+        before = snapshot(tmp_path)
+        with pytest.raises(InputError, match=r"^workdir .*: another run is at work in it; choose another --workdir$"):
+            claim(tmp_path, epochs=10)
+        assert snapshot(tmp_path) == before
+    claim(tmp_path, epochs=10)
+
+
+def test_a_workdir_is_free_again_when_the_run_in_it_was_killed(tmp_path):
+    program = """if True:
+        import os, signal, sys
+        from hasnn_jax.training.workdir import claim_workdir
+        with claim_workdir(sys.argv[1], {"seed": 1}, frozenset()):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    holder = [sys.executable, "-c", program, tmp_path]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another run is at work"):
+            claim(tmp_path, {"seed": 1})
+        process.kill()
+        process.wait()
+        claim(tmp_path, {"seed": 1})
+
+
+@pytest.mark.parametrize("bucket", ["gs://bucket/run", "s3://bucket/run"])
+def test_a_bucket_is_to_be_mounted(bucket):
+    with pytest.raises(InputError, match=rf"^workdir {bucket}: expected a folder; mount the bucket \(gcsfuse"):
+        claim(bucket)
 
 
 def test_a_path_below_a_file_is_refused(tmp_path):

@@ -1,0 +1,98 @@
+"""One layout of devices and processes: trains the cases below for 20 steps and writes what came out.
+
+Called as `python layout_run.py CASES OUT [PORT COUNT INDEX]`, with XLA_FLAGS naming the number of virtual devices.
+CASES names some of `CASES`, separated by commas, each with ":float64" or ":float32".
+"""
+
+import functools
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tiny_runs import tiny_config
+
+from hasnn_jax.models import vgg
+from hasnn_jax.training import processes
+
+STEPS = 20
+VGG, RESNET = {"model__name": "has8_vgg_b2_m2_d2"}, {"model__name": "has8_resnet10_b1", "model__stem": "small"}
+vgg.HEAD_WIDTHS = (64, 64)  # nothing here depends on how wide the head is, but for the time it takes
+RELEASED = {"model__spiking__spec": "as_released"}
+GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
+CASES = {
+    "whole batch": VGG,
+    "whole batch, full sharding": {**VGG, **FULL},
+    "groups": {**VGG, **GROUPS},
+    "groups, full sharding": {**VGG, **GROUPS, **FULL},
+    "groups, accumulated": {**VGG, "model__statistics_group": 1, "accumulate": 2},
+    "released": {**VGG, **RELEASED},
+    "released, groups, full sharding": {**VGG, **RELEASED, **GROUPS, **FULL},
+    "resnet, groups": {**RESNET, **GROUPS},
+    "resnet, averaged, full sharding": {**RESNET, **FULL, "optim__average_decay": 0.9},
+}
+
+
+def run(case, dtype):
+    """Losses of the steps, and the first gradient and final weights as one vector each; computed twice."""
+    from hasnn_jax import data
+    from hasnn_jax.assembly import build_gradients, build_optimizer, compile_training, set_up
+    from hasnn_jax.fingerprint import fingerprint
+    from hasnn_jax.training import sharding
+    from hasnn_jax.training.state import create_state
+
+    config = tiny_config(batch_size=16, model__dtype=dtype, **CASES[case])
+    experiment = set_up(config)
+    mesh, model = experiment.mesh, experiment.model
+    optimizer = build_optimizer(config.optim, lambda step: 1e-3)
+    averaged = config.optim.average_decay is not None
+    make_state = functools.partial(create_state, optimizer=optimizer, seed=0, averaged=averaged)
+    variables = jax.tree.map(  # initialisers draw float32 in any case
+        lambda x: np.asarray(x, dtype if x.dtype == jnp.float32 else x.dtype), experiment.initialise()
+    )
+    shardings = sharding.of_state(jax.eval_shape(make_state, variables), mesh, fully_sharded=config.shard_parameters)
+    start = jax.jit(make_state, out_shardings=shardings)
+    stream = data.train_batches(
+        experiment.source.train, experiment.preparation, batch_size=16, seed=1, reading=experiment.reading
+    )
+    batches = [sharding.put_batch(next(stream), mesh) for _ in range(STEPS)]
+    stream.close()
+    train = compile_training(config, model, optimizer, mesh, shardings).lower(start(variables), batches[0]).compile()
+    gradients = jax.jit(
+        build_gradients(config, model, mesh, shardings.params),
+        in_shardings=(shardings.params, shardings.batch_stats, sharding.over_batch(mesh)),
+    )
+    copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding.replicated(mesh))
+
+    def vector(tree):
+        return np.concatenate([np.ravel(x) for x in jax.device_get(jax.tree.leaves(copies(tree)))])
+
+    outcomes = []
+    for _ in range(2):
+        state = start(variables)
+        first = vector(gradients(state.params, state.batch_stats, batches[0])[0])
+        losses = []
+        for batch in batches:
+            state, measured = train(state, batch)
+            losses.append(float(measured["loss"]))
+        outcomes.append((fingerprint(state), np.array(losses), first, vector((state.variables, state.batch_stats))))
+    (print_1, losses, first, final), (print_2, again, *_) = outcomes
+    assert print_1 == print_2, f"{case}: repeated, the weights are others"
+    np.testing.assert_array_equal(losses, again)
+    return {"losses": losses, "gradient": first, "final": final, "hlo": train.as_text()}
+
+
+def main(cases, out, port=None, count=None, index=None):
+    if port is not None:
+        processes.start(f"127.0.0.1:{port}", int(count), int(index))
+    found = {}
+    for name in cases.split(";"):
+        case, dtype = name.rsplit(":", 1)
+        with jax.enable_x64(dtype == "float64"):
+            found |= {f"{name}/{key}": value for key, value in run(case, dtype).items()}
+    if processes.is_main():
+        np.savez(out, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
