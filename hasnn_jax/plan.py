@@ -639,6 +639,7 @@ def _time(found: dict[str, Any]) -> list[str]:
         return ["time          no estimate: the compiler for this device makes none"]
     loops = found["cost"]["loops_unknown"]
     unknown = f"; {loops} loops counted once" if loops else ""
+    short = f" ({format_duration(86400 * found['days'])})" if found["days"] < 1 else ""
     per_second, cycles = found["batch_size"] / seconds["step"], found["cost"]["cycles"] / 1e6
     return [
         f"a step        {seconds['step'] * 1e3:.4g} ms, {per_second:,.0f} images/s: an estimate, not measured",
@@ -649,7 +650,7 @@ def _time(found: dict[str, Any]) -> list[str]:
         f"  bounds      {seconds['flops_bound'] * 1e3:>7.3g} ms by FLOPs at {chip['flops'] / 1e12:,.4g} TFLOP/s, "
         f"{seconds['bytes_bound'] * 1e3:.3g} ms by bytes at {chip['bandwidth'] / 1e9:,.4g} GB/s, if all are read from "
         "memory",
-        f"training      {found['days']:.3g} days: {found['epochs']} epochs of {found['examples']:,} examples, "
+        f"training      {found['days']:.3g} days{short}: {found['epochs']} epochs of {found['examples']:,} examples, "
         f"{found['steps']:,} steps; without evaluation, and if data comes as fast",
     ]
 

@@ -21,15 +21,14 @@ vgg.HEAD_WIDTHS = (64, 64)  # nothing here depends on how wide the head is, but 
 RELEASED = {"model__spiking__spec": "as_released"}
 GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
 CASES = {
-    "whole batch": VGG,
-    "whole batch, full sharding": {**VGG, **FULL},
     "groups": {**VGG, **GROUPS},
     "groups, full sharding": {**VGG, **GROUPS, **FULL},
     "groups, accumulated": {**VGG, "model__statistics_group": 1, "accumulate": 2},
-    "released": {**VGG, **RELEASED},
+    "whole batch, averaged, full sharding": {**VGG, **FULL, "optim__average_decay": 0.9},
+    "released, whole batch": {**VGG, **RELEASED},
     "released, groups, full sharding": {**VGG, **RELEASED, **GROUPS, **FULL},
-    "resnet, groups": {**RESNET, **GROUPS},
-    "resnet, averaged, full sharding": {**RESNET, **FULL, "optim__average_decay": 0.9},
+    "resnet": {**RESNET, **GROUPS},
+    "resnet, released": {**RESNET, **RELEASED, **GROUPS},
 }
 
 
@@ -76,10 +75,11 @@ def run(case, dtype):
             state, measured = train(state, batch)
             losses.append(float(measured["loss"]))
         outcomes.append((fingerprint(state), np.array(losses), first, vector((state.variables, state.batch_stats))))
+    counted = sum(x.dtype == jnp.int32 for x in jax.tree.leaves(variables["batch_stats"]))
     (print_1, losses, first, final), (print_2, again, *_) = outcomes
     assert print_1 == print_2, f"{case}: repeated, the weights are others"
     np.testing.assert_array_equal(losses, again)
-    return {"losses": losses, "gradient": first, "final": final, "hlo": train.as_text()}
+    return {"losses": losses, "gradient": first, "final": final, "counted": counted, "hlo": train.as_text()}
 
 
 def main(cases, out, port=None, count=None, index=None):

@@ -150,7 +150,7 @@ def test_days_follow_from_cycles_collectives_and_steps():
     assert "fits: 5.00 GiB of 15.75 GiB a device" in text
     assert "2 all-reduce, 200.000 MB" in text
     assert "1001 ms, 128 images/s" in text
-    assert "0.000348 days: 3 epochs of 1,280 examples, 30 steps" in text
+    assert "0.000348 days (30s): 3 epochs of 1,280 examples, 30 steps" in text
     assert text.splitlines()[-1].startswith("compiled by jax ")
     kept = plan.describe({**found, "cached": True})
     assert kept.splitlines()[-1].startswith("kept from an earlier compilation by jax ")

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -10,6 +11,7 @@ from tiny_runs import assert_trees_equal, tiny_config
 
 from hasnn_jax import trainer
 from hasnn_jax.errors import InputError
+from hasnn_jax.evaluation import evaluate_weights
 from hasnn_jax.trainer import train_and_evaluate
 
 
@@ -101,17 +103,89 @@ def test_sigterm_saves_at_once_and_the_same_command_ends_with_the_same_weights(f
     calls = iter(range(100))
 
     def put_and_signal(batch, mesh):
-        if next(calls) == 6:
+        if next(calls) == 8:  # two of them were for the evaluation
             os.kill(os.getpid(), signal.SIGTERM)
         return put_batch(batch, mesh)
 
     monkeypatch.setattr(trainer.sharding, "put_batch", put_and_signal)
     outcome = train_and_evaluate(tiny_config(), tmp_path)
-    assert not outcome["complete"]
-    assert f"stopped and saved at step {outcome['step']} of 10" in capsys.readouterr().err
+    assert (outcome["step"], outcome["complete"]) == (7, False)  # between two log points
+    assert "stopped and saved at step 7 of 10" in capsys.readouterr().err
     monkeypatch.undo()
     assert train_and_evaluate(tiny_config(), tmp_path)["complete"]
     assert_trees_equal(saved_state(tmp_path, 10), saved_state(finished[0], 10))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("evaluation", [1, 2], ids=["in the middle", "at the end"])
+def test_sigterm_in_an_evaluation_saves_at_once_and_it_is_made_up_for(evaluation, finished, tmp_path, monkeypatch):
+    evaluate_all = trainer.evaluate_all
+    calls = iter(range(1, 9))
+
+    def signal_and_evaluate(*args, **kwargs):
+        if next(calls) == evaluation:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate_all(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "evaluate_all", signal_and_evaluate)
+    outcome = train_and_evaluate(tiny_config(), tmp_path)
+    assert (outcome["step"], outcome["complete"]) == (5 * evaluation, False)
+    assert [r["step"] for r in records(tmp_path) if r["split"] == "test"] == [5][: evaluation - 1]
+    monkeypatch.undo()
+    assert train_and_evaluate(tiny_config(), tmp_path)["complete"]
+    assert_trees_equal(saved_state(tmp_path, 10), saved_state(finished[0], 10))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, tmp_path, capsys):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    manifest = run / "checkpoints" / "10" / "state" / "manifest.ocdbt"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+    assert train_and_evaluate(tiny_config(), run)["complete"]
+    said = capsys.readouterr().err
+    assert "the checkpoint of step 10 is damaged" in said
+    assert "going on from the checkpoint of step 5 of 10" in said
+    assert_trees_equal(saved_state(run, 10), saved_state(finished[0], 10))
+    assert (run / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
+
+
+def test_a_run_killed_before_its_summary_gets_it_when_it_is_called_again(finished, tmp_path):
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    (run / "summary.txt").unlink()
+    assert train_and_evaluate(tiny_config(), run)["complete"]
+    ours, theirs = ((folder / "summary.txt").read_text().splitlines() for folder in (run, finished[0]))
+    assert ours[:3] == theirs[:3]
+
+
+def test_a_second_run_in_the_same_workdir_is_refused(tmp_path, monkeypatch):
+    put_batch = trainer.sharding.put_batch
+    refused = []
+
+    def put_and_start_another(batch, mesh):
+        if not refused:
+            with pytest.raises(InputError, match=r"another run is at work in it; choose another --workdir$") as error:
+                train_and_evaluate(tiny_config(), tmp_path)
+            refused.append(error)
+        return put_batch(batch, mesh)
+
+    monkeypatch.setattr(trainer.sharding, "put_batch", put_and_start_another)
+    assert train_and_evaluate(tiny_config(epochs=1), tmp_path)["complete"]
+    assert refused
+
+
+def test_a_workdir_that_vanishes_stops_the_run_with_an_explanation(tmp_path, monkeypatch):
+    put_batch = trainer.sharding.put_batch
+    calls = iter(range(100))
+
+    def put_and_remove(batch, mesh):
+        if next(calls) == 6:
+            shutil.rmtree(tmp_path / "run")
+        return put_batch(batch, mesh)
+
+    monkeypatch.setattr(trainer.sharding, "put_batch", put_and_remove)
+    with pytest.raises(InputError, match=r"run/checkpoints: is gone"):
+        train_and_evaluate(tiny_config(), tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_another_configs_run_is_refused_and_left_alone(finished):
@@ -122,10 +196,61 @@ def test_another_configs_run_is_refused_and_left_alone(finished):
     assert listing(workdir) == before
 
 
-def test_diverging_loss_stops_with_step_checkpoint_and_advice(tmp_path):
+def test_numbers_that_are_not_finite_stop_the_run_with_step_and_advice(tmp_path):
     config = tiny_config(optim__name="sgd", optim__learning_rate=1e30)
-    with pytest.raises(InputError, match=r"not finite at step \d+ \(nothing was saved.*learning_rate"):
+    with pytest.raises(InputError, match=r"not finite at step 2 \(nothing was saved.*learning_rate"):
         train_and_evaluate(config, tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def multiply_weights(monkeypatch, *, before, by):
+    """Multiplies all weights before a step, as an update that goes wrong would."""
+    compile_training = trainer.compile_training
+
+    def compile_and_spoil(*args):
+        train = compile_training(*args)
+
+        def spoiled(state, batch):
+            if int(state.step) + 1 == before:
+                state = state.replace(params=jax.tree.map(lambda x: x * by, state.params))
+            return train(state, batch)
+
+        return spoiled
+
+    monkeypatch.setattr(trainer, "compile_training", compile_and_spoil)
+
+
+def test_divergence_after_a_checkpoint_names_it_and_leaves_it(finished, tmp_path, monkeypatch):
+    multiply_weights(monkeypatch, before=8, by=float("nan"))
+    with pytest.raises(
+        InputError, match=r"not finite at step 8 \(the last good checkpoint is step 5,.*init_from="
+    ) as caught:
+        train_and_evaluate(tiny_config(log_every_steps=4), tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["5"]
+
+
+def test_a_loss_that_explodes_stops_the_run_though_it_is_finite(tmp_path, monkeypatch):
+    multiply_weights(monkeypatch, before=6, by=1e6)
+    with pytest.raises(InputError, match=r"the loss is .* at step 6, 100 times that of guessing and more \(.*step 5"):
+        train_and_evaluate(tiny_config(log_every_steps=1), tmp_path)
+
+
+def test_averaged_weights_are_kept_and_evaluated_by(tmp_path):
+    outcome = train_and_evaluate(tiny_config(optim__average_decay=0.9), tmp_path)
+    saved = saved_state(tmp_path, 10)
+    assert jax.tree.structure(saved["average"]) == jax.tree.structure(saved["params"])
+    assert not jax.tree.all(jax.tree.map(lambda x, y: bool((x == y).all()), saved["average"], saved["params"]))
+    assert evaluate_weights(tiny_config(optim__average_decay=0.9), tmp_path)["loss"] == outcome["test_loss"]
+
+
+def test_in_bfloat16_only_synapses_are_and_what_accumulates_stays_float32(tmp_path):
+    train_and_evaluate(tiny_config(model__dtype="bfloat16", optim__average_decay=0.9, epochs=1), tmp_path)
+    saved = saved_state(tmp_path, 5)
+    for part in ("params", "opt_state", "average", "batch_stats", "window"):
+        dtypes = {str(leaf.dtype) for leaf in jax.tree.leaves(saved[part])}
+        assert "float32" in dtypes, part
+        assert dtypes <= {"float32", "int32"}, part
 
 
 @pytest.mark.parametrize(

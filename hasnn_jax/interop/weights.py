@@ -13,10 +13,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.errors import InputError
+from hasnn_jax.fingerprint import fingerprint
 from hasnn_jax.interop.release_names import Model
 
 Variables = Mapping[str, Any]
 COLLECTIONS = ("params", "batch_stats")
+CHECKPOINTS = "checkpoints"  # the folder of a workdir that holds a run's
 ORBAX_STATE = "state"  # the folder that a checkpoint's tree lies in
 
 
@@ -45,32 +47,40 @@ def save_weights(path: pathlib.Path, variables: Variables, settings: Mapping[str
 
 
 def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Variables and settings, from what `save_weights` wrote or from the newest checkpoint of a run's workdir.
+    """Variables and settings, from what `save_weights` wrote, or from a run: its workdir's newest checkpoint, or any.
+
+    Those of a run are the ones that it evaluates by: its averaged weights, where it keeps such.
 
     Returns:
       ({"params": ..., "batch_stats": ...} of NumPy arrays, the settings of the model that they belong to).
 
     Raises:
-      InputError: there is none, or it cannot be read.
+      InputError: there is none, it cannot be read, or it is damaged.
     """
     checkpoint = newest_checkpoint(path) or path
+    workdir = checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS else None
     if not (checkpoint / ORBAX_STATE).is_dir():
         raise InputError(f"{path}: holds no weights; expected a run's workdir or a folder of converted weights")
     try:
         about = ocp.metadata(checkpoint.absolute())
         abstract = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), about.metadata)
         state = ocp.load(checkpoint.absolute(), abstract)
-        settings = about.custom_metadata if checkpoint == path else _settings_of_run(path)
+        about_weights = about.custom_metadata or {}
+        settings = about_weights if workdir is None else _settings_of_run(workdir)
     except Exception as error:  # a damaged checkpoint provokes errors of many kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{checkpoint}: cannot be read ({reason}); copy it anew") from None
+    if about_weights.get("fingerprint", fingerprint(state)) != fingerprint(state):
+        raise InputError(f"{checkpoint}: is damaged, its numbers are others than were saved; copy it anew")
+    if state.get("average"):
+        state["params"] = state["average"]
     return {name: state[name] for name in COLLECTIONS}, dict(settings or {})
 
 
 def newest_checkpoint(workdir: pathlib.Path) -> pathlib.Path | None:
     """The newest whole checkpoint of a run's workdir; None where there is none."""
-    steps = [int(folder.name) for folder in (workdir / "checkpoints").glob("*") if folder.name.isdecimal()]
-    return workdir / "checkpoints" / str(max(steps)) if steps else None
+    steps = [int(folder.name) for folder in (workdir / CHECKPOINTS).glob("*") if folder.name.isdecimal()]
+    return workdir / CHECKPOINTS / str(max(steps)) if steps else None
 
 
 def _settings_of_run(workdir: pathlib.Path) -> dict[str, Any]:
