@@ -12,20 +12,19 @@ What comes out depends on no clock: whatever the moments are, the outcome has to
 import argparse
 import collections
 import json
-import os
 import pathlib
 import random
+import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 
+import jax
 import numpy as np
+import several_processes
 from orbax.checkpoint import v1 as ocp
 
-ROOT = pathlib.Path(__file__).parents[1]
 SETTINGS = {
     "model.name": "has8_vgg_b1_m1_d1", "model.stem": "imagenet", "model.statistics_group": 32, "batch_size": 256,
     "epochs": 12, "log_every_steps": 3, "eval_every_epochs": 2, "optim.average_decay": 0.9,
@@ -42,22 +41,14 @@ class Run:
         self.alive: list[subprocess.Popen] = []
 
     def start(self) -> None:
-        port = free_port()
-        for index in range(self.count):
-            command = [sys.executable, "train.py", "--workdir", str(self.workdir)]
-            command += [f"--config.{key}={value}" for key, value in SETTINGS.items()]
-            if self.count > 1:
-                command += [f"--coordinator=127.0.0.1:{port}", f"--process_count={self.count}"]
-                command += [f"--process_index={index}"]
-            flags = f"--xla_force_host_platform_device_count={DEVICES[self.count]}"
-            self.alive.append(
-                subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
-                    stderr=(self.workdir.parent / f"{self.workdir.name}.{index}.log").open("a"),
-                )
-            )
+        log = (self.workdir.parent / f"{self.workdir.name}.log").open("a")
+        settings = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
+        self.alive = several_processes.start(
+            ["train.py", "--workdir", self.workdir, *settings],
+            devices=DEVICES[self.count],
+            count=self.count,
+            stderr=log,
+        )
 
     def ended(self) -> bool:
         return all(process.poll() is not None for process in self.alive)
@@ -67,7 +58,7 @@ class Run:
         codes = [process.wait(timeout=600) for process in self.alive]
         self.alive.clear()
         if any(codes):
-            log = (self.workdir.parent / f"{self.workdir.name}.0.log").read_text()
+            log = (self.workdir.parent / f"{self.workdir.name}.log").read_text()
             raise SystemExit(f"a run that was left alone ended with {codes}:\n{log[-3000:]}")
 
     def kill(self, victim: int, number: signal.Signals) -> None:
@@ -99,32 +90,14 @@ class Run:
         return (self.workdir / "summary.txt").exists()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def outcome(workdir: pathlib.Path) -> dict[str, bytes]:
     """The metrics file, and every array of the last checkpoint."""
     steps = [int(folder.name) for folder in (workdir / "checkpoints").iterdir() if folder.name.isdecimal()]
     path = workdir / "checkpoints" / str(max(steps))
     shapes = ocp.metadata(path).metadata
-    state = ocp.load(path, jax_tree_map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes))
-    arrays = {name: array.tobytes() for name, array in flatten(state)}
+    state = ocp.load(path, jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes))
+    arrays = {jax.tree_util.keystr(name): leaf.tobytes() for name, leaf in jax.tree_util.tree_leaves_with_path(state)}
     return {"metrics.jsonl": (workdir / "metrics.jsonl").read_bytes(), "last step": str(max(steps)).encode(), **arrays}
-
-
-def jax_tree_map(function, tree):
-    import jax
-
-    return jax.tree.map(function, tree)
-
-
-def flatten(tree):
-    import jax
-
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def require_every_step_once(workdir: pathlib.Path) -> None:
@@ -161,7 +134,7 @@ def main(argv: list[str] | None = None) -> collections.Counter:
     with tempfile.TemporaryDirectory() as folder:
         alone = Run(pathlib.Path(folder) / "alone", arguments.processes)
         for _ in range(2):  # the first time compiles; the second one's length is that of a life
-            subprocess.run(["rm", "-rf", str(alone.workdir)], check=True)
+            shutil.rmtree(alone.workdir, ignore_errors=True)
             began = time.monotonic()
             alone.start()
             alone.wait()

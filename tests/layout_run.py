@@ -1,7 +1,7 @@
 """One layout of devices and processes: trains the cases below for 20 steps and writes what came out.
 
-Called as `python layout_run.py CASES OUT [PORT COUNT INDEX]`, with XLA_FLAGS naming the number of virtual devices.
-CASES names some of `CASES`, separated by commas, each with ":float64" or ":float32".
+Called as `python layout_run.py CASES OUT [COORDINATOR COUNT INDEX]`, see `several_processes.py`.
+CASES names some of `CASES`, separated by semicolons, each with ":float64" or ":float32".
 """
 
 import functools
@@ -16,7 +16,7 @@ from hasnn_jax.models import vgg
 from hasnn_jax.training import processes
 
 STEPS = 20
-VGG, RESNET = {"model__name": "has8_vgg_b2_m2_d2"}, {"model__name": "has8_resnet10_b1", "model__stem": "small"}
+VGG, RESNET = {"model__name": "has8_vgg_b2_m2_d1"}, {"model__name": "has8_resnet10_b1", "model__stem": "small"}
 vgg.HEAD_WIDTHS = (64, 64)  # nothing here depends on how wide the head is, but for the time it takes
 RELEASED = {"model__spiking__spec": "as_released"}
 GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
@@ -33,7 +33,7 @@ CASES = {
 
 
 def run(case, dtype):
-    """Losses of the steps, and the first gradient and final weights as one vector each; computed twice."""
+    """Losses of the steps, final weights and, of float32, the first gradient as one vector each; computed twice."""
     from hasnn_jax import data
     from hasnn_jax.assembly import build_gradients, build_optimizer, compile_training, set_up
     from hasnn_jax.fingerprint import fingerprint
@@ -57,34 +57,37 @@ def run(case, dtype):
     batches = [sharding.put_batch(next(stream), mesh) for _ in range(STEPS)]
     stream.close()
     train = compile_training(config, model, optimizer, mesh, shardings).lower(start(variables), batches[0]).compile()
-    gradients = jax.jit(
-        build_gradients(config, model, mesh, shardings.params),
-        in_shardings=(shardings.params, shardings.batch_stats, sharding.over_batch(mesh)),
-    )
     copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding.replicated(mesh))
 
     def vector(tree):
         return np.concatenate([np.ravel(x) for x in jax.device_get(jax.tree.leaves(copies(tree)))])
 
+    found = {}
+    if dtype == "float32":
+        gradients = jax.jit(
+            build_gradients(config, model, mesh, shardings.params),
+            in_shardings=(shardings.params, shardings.batch_stats, sharding.over_batch(mesh)),
+        )
+        state = start(variables)
+        found["gradient"] = vector(gradients(state.params, state.batch_stats, batches[0])[0])
     outcomes = []
     for _ in range(2):
         state = start(variables)
-        first = vector(gradients(state.params, state.batch_stats, batches[0])[0])
         losses = []
         for batch in batches:
             state, measured = train(state, batch)
             losses.append(float(measured["loss"]))
-        outcomes.append((fingerprint(state), np.array(losses), first, vector((state.variables, state.batch_stats))))
+        outcomes.append((fingerprint(state), np.array(losses), vector((state.variables, state.batch_stats))))
     counted = sum(x.dtype == jnp.int32 for x in jax.tree.leaves(variables["batch_stats"]))
-    (print_1, losses, first, final), (print_2, again, *_) = outcomes
+    (print_1, losses, final), (print_2, again, _) = outcomes
     assert print_1 == print_2, f"{case}: repeated, the weights are others"
     np.testing.assert_array_equal(losses, again)
-    return {"losses": losses, "gradient": first, "final": final, "counted": counted, "hlo": train.as_text()}
+    return {**found, "losses": losses, "final": final, "counted": counted, "hlo": train.as_text()}
 
 
-def main(cases, out, port=None, count=None, index=None):
-    if port is not None:
-        processes.start(f"127.0.0.1:{port}", int(count), int(index))
+def main(cases, out, coordinator=None, count=None, index=None):
+    if coordinator is not None:
+        processes.start(coordinator, int(count), int(index))
     found = {}
     for name in cases.split(";"):
         case, dtype = name.rsplit(":", 1)
