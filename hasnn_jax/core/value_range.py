@@ -5,6 +5,7 @@ maximum. Which elements share a minimum and maximum is the caller's choice: all 
 or groups of consecutive examples. Everything here is differentiated as written, minimum and maximum included.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -45,6 +46,10 @@ def scale_to_unit(x: Array, low: Array, high: Array) -> Array:
     span = high - low
     constant = span <= 0
     unit = (x - low) / jnp.where(constant, 1.0, span)
+    # XLA may multiply by the rounded inverse of the span instead: the largest value would fall just below 1, and its
+    # lowest bit plane with it. So the extremes are put in exactly, beside the division's gradient.
+    exact = jnp.where(x >= high, 1.0, jnp.where(x <= low, 0.0, unit))
+    unit = unit + jax.lax.stop_gradient(exact - unit)
     # Strict comparisons: the gradient passes through the extremes themselves, as through a plain division.
     unit = jnp.where(x < low, 0.0, jnp.where(x > high, 1.0, unit))
     return jnp.where(constant, 1.0, unit).astype(x.dtype)

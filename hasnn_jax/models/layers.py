@@ -150,6 +150,9 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
+        # Else XLA may compute x once for the range and again, rounded otherwise, for the planes: the largest value would
+        # fall below its own maximum, and its planes would change from eight ones to 11111110.
+        x = _as_one_array(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.coding.value_range == "example":
             bounds = core.value_bounds(exact, 1)
@@ -181,9 +184,9 @@ def _fire(neuron, currents):
     return _as_one_array(neuron(currents))
 
 
-def _as_one_array(spikes: Array) -> Array:
-    """Keeps XLA from computing a spike train again inside every operation that reads it."""
-    return jax.lax.optimization_barrier(spikes)
+def _as_one_array(x: Array) -> Array:
+    """Keeps XLA from computing an array, such as a spike train, again inside every operation that reads it."""
+    return jax.lax.optimization_barrier(x)
 
 
 def average_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:

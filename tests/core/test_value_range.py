@@ -38,6 +38,15 @@ def test_other_values_are_mapped_by_their_minimum_and_maximum(x, expected):
     np.testing.assert_allclose(scaled(x), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("group", [None, 1, 2])
+def test_extremes_become_exactly_0_and_1_however_the_division_is_compiled(group):
+    """A product with the rounded inverse of the span would take 1 in 6 of them below 1, and their lowest plane away."""
+    x = np.random.default_rng(0).uniform(1, 7, (4096, 3)).astype(np.float32)
+    unit = np.asarray(scaled(x, group)).reshape(-1, 3 * (group or 4096))
+    np.testing.assert_array_equal(unit.min(axis=1), 0)
+    np.testing.assert_array_equal(unit.max(axis=1), 1)
+
+
 @pytest.mark.parametrize("constant", [-2.0, 1.5])
 def test_a_constant_outside_the_unit_interval_becomes_ones(constant):
     np.testing.assert_array_equal(scaled(np.full((2, 3), constant, np.float32)), np.ones((2, 3)))
