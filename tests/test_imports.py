@@ -10,7 +10,7 @@ import pytest
 import hasnn_jax
 
 PACKAGE = pathlib.Path(hasnn_jax.__file__).parent
-ROOMS = ("core", "models", "data", "training", "analysis", "interop")
+ROOMS = ("core", "models", "data", "training", "analysis", "interop", "planning")
 LEAVES = {
     f"hasnn_jax.{name}" for name in ("lookup", "config", "errors", "lock", "fingerprint")
 }  # they enter no room, so any room may enter them
@@ -22,6 +22,7 @@ MAY_ENTER = {
     "training": {"training"},
     "analysis": {"analysis", "core", "models"},
     "interop": {"interop", "core", "models"},
+    "planning": {"planning", "core", "models", "data", "training", "assembly"},
 }
 # Packages beyond the standard library: for the strict rooms all that they may use, for the others what they may not.
 ONLY = {
@@ -33,6 +34,7 @@ NEVER = {
     "training": {"grain", "tensorflow_datasets", "tensorflow", "torch", "PIL", "clu"},
     "analysis": {"grain", "tensorflow_datasets", "tensorflow"},
     "interop": {"grain", "tensorflow_datasets", "tensorflow"},
+    "planning": {"grain", "tensorflow_datasets", "tensorflow", "torch", "matplotlib", "tensorboardX", "libtpu"},
 }
 HEAVY = ("matplotlib", "tensorflow_datasets", "tensorflow", "torch", "tensorboardX", "grain")
 
@@ -60,6 +62,8 @@ def faults(source, module, is_package=False):
         entered = rest.partition(".")[0]
         if name.startswith("hasnn_jax.trainer"):
             lines.append(f"{module} imports the trainer")
+        elif name.startswith("hasnn_jax.planning") and room != "planning" and module != "hasnn_jax.plan":
+            lines.append(f"{module} enters the planning")
         elif top == "hasnn_jax":
             if room in MAY_ENTER and name not in LEAVES and entered not in MAY_ENTER[room] | {"__version__"}:
                 lines.append(f"{module} enters {name}")
@@ -108,6 +112,11 @@ def test_every_folder_of_the_package_is_a_room():
         ("hasnn_jax.interop.x", "from hasnn_jax.data import sources"),
         ("hasnn_jax.analysis.x", "from hasnn_jax import trainer"),
         ("hasnn_jax.interop.x", "from hasnn_jax.trainer import train_and_evaluate"),
+        ("hasnn_jax.planning.x", "from hasnn_jax import trainer"),
+        ("hasnn_jax.planning.x", "from hasnn_jax import plan"),
+        ("hasnn_jax.planning.x", "def f():\n    import grain"),
+        ("hasnn_jax.models.x", "from hasnn_jax import planning"),
+        ("hasnn_jax.assembly", "from hasnn_jax.planning.chips import CHIPS"),
         ("hasnn_jax.config", "import hasnn_jax.core"),
         ("hasnn_jax.lookup", "from hasnn_jax.models import registry"),
         ("hasnn_jax", "import hasnn_jax.trainer"),
@@ -130,6 +139,11 @@ def test_a_forbidden_import_is_noticed(module, source):
         ),
         ("hasnn_jax.analysis.x", "import jax, matplotlib.pyplot\nfrom hasnn_jax import core, models"),
         ("hasnn_jax.trainer", "from hasnn_jax import core, data, models\nimport hasnn_jax.training.state"),
+        (
+            "hasnn_jax.planning.x",
+            "import jax\nfrom hasnn_jax import assembly, data\nfrom hasnn_jax.planning.chips import CHIPS",
+        ),
+        ("hasnn_jax.plan", "from hasnn_jax.planning.chips import CHIPS"),
         ("hasnn_jax.config", "from hasnn_jax.lookup import build\nimport ml_collections"),
     ],
 )

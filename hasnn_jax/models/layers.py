@@ -150,8 +150,8 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        # Else XLA may compute x once for the range and again, rounded otherwise, for the planes: the largest value would
-        # fall below its own maximum, and its planes would change from eight ones to 11111110.
+        # Else XLA may compute x once for the range and again, rounded otherwise, for the planes: the largest value
+        # would fall below its own maximum, and lose its lowest plane.
         x = _as_one_array(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.coding.value_range == "example":

@@ -1,0 +1,31 @@
+"""Costs without a compiler, and what stands in for one."""
+
+import jax
+
+from hasnn_jax.planning.cost import Cost, Memory
+from hasnn_jax.planning.devices import Target
+from hasnn_jax.planning.hlo import Collective
+from hasnn_jax.training import sharding
+
+COST = Cost(
+    memory=Memory(2**30, 2**30, 2**29, 3 * 2**30, 2**20, 5 * 2**30),
+    flops=197e12 * 0.25,
+    bytes_accessed=819e9 * 0.5,
+    cycles=1_500_000_000,
+    loops_unknown=0,
+    collectives=(Collective("all-reduce", 2, 2 * 10**8, 10**8),),
+)
+
+
+def one_device(limit=None, chip=None):
+    return Target("local", sharding.make_mesh(jax.devices()[:1]), chip, limit)
+
+
+class Refusing:
+    """Something to compile that the compiler refuses."""
+
+    def __init__(self, message):
+        self._message = message
+
+    def compile(self):
+        raise jax.errors.JaxRuntimeError(self._message)

@@ -1,0 +1,15 @@
+"""The table of chips agrees with itself."""
+
+import pytest
+
+from hasnn_jax.planning.chips import CHIPS
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_clock_and_published_peak_agree(name):
+    chip = CHIPS[name]
+    # Side and number of a device's matrix units.
+    side, units = {"v4": (128, 8), "v5e": (128, 4), "v5p": (128, 8), "v6e": (256, 4), "tpu7x": (256, 4)}[name]
+    assert 2 * side**2 * units * chip.clock == pytest.approx(chip.flops, rel=0.005)
+    assert 0.9 < chip.usable / chip.memory < 1.06  # some are sold by 10^9 bytes, and have 2^30
+    assert all(len(size.split("x")) == chip.dimensions for size in chip.sizes)
