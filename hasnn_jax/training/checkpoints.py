@@ -39,7 +39,7 @@ class Checkpoints:
         self, directory: pathlib.Path, keep: int, keep_best: int = 0, say: Callable[[str], object] = lambda _: None
     ):
         self.directory = directory.absolute()
-        for remark in processes.on_main(lambda: set_damaged_aside(self.directory)):
+        for remark in set_damaged_aside(self.directory):
             say(remark)
         retained = [policies.LatestN(keep)]
         if keep_best:
@@ -131,7 +131,7 @@ class Checkpoints:
 
 
 def set_damaged_aside(directory: pathlib.Path) -> list[str]:
-    """Moves damaged checkpoints out of the way, into "damaged" beside their folder.
+    """Moves damaged checkpoints out of the way, into "damaged" beside their folder. All processes call it.
 
     Those that are older than the newest whole one are looked at no further than Orbax does before it reads them.
 
@@ -141,29 +141,36 @@ def set_damaged_aside(directory: pathlib.Path) -> list[str]:
     Raises:
       InputError: there are checkpoints, and not one of them is whole; they are left where they are.
     """
-    faults: dict[pathlib.Path, str] = {}
+    steps = processes.on_main(lambda: [int(folder.name) for folder in directory.glob("*") if folder.name.isdecimal()])
+    faults: dict[int, str] = {}
     whole = None
-    for folder in sorted((f for f in directory.glob("*") if f.name.isdecimal()), key=lambda f: -int(f.name)):
-        fault = find_fault(folder) if whole is None else _fault_of_metrics(folder)
+    for step in sorted(steps, reverse=True):
+        check = find_fault if whole is None else _fault_of_metrics
+        fault = processes.first_told(check(directory / str(step)))
         if fault is not None:
-            faults[folder] = fault
+            faults[step] = fault
         elif whole is None:
-            whole = folder
+            whole = step
     if faults and whole is None:
-        told = "; ".join(f"{folder.name}: {fault}" for folder, fault in faults.items())
+        told = "; ".join(f"{step}: {fault}" for step, fault in faults.items())
         raise InputError(f"{directory}: every checkpoint is damaged ({told}); start again in another --workdir")
-    remarks = []
-    for folder, fault in faults.items():
-        place = directory.parent / "damaged" / folder.name
-        place.parent.mkdir(exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
-        folder.rename(place)
-        remarks.append(f"the checkpoint of step {folder.name} is damaged ({fault}); it lies in {place} now")
-    return remarks
+    return processes.on_main(lambda: [_set_aside(directory, step, fault) for step, fault in faults.items()])
+
+
+def _set_aside(directory: pathlib.Path, step: int, fault: str) -> str:
+    place = directory.parent / "damaged" / str(step)
+    place.parent.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    (directory / str(step)).rename(place)
+    return f"the checkpoint of step {step} is damaged ({fault}); it lies in {place} now"
 
 
 def find_fault(checkpoint: pathlib.Path) -> str | None:
-    """What is wrong with a checkpoint, in a few words; None if it is whole. Read by this process alone."""
+    """What is wrong with a checkpoint, in a few words; None if it is whole.
+
+    Every process reads all of it for itself, and none waits for another, whatever goes wrong. That all of them do keeps
+    Orbax's count of operations, by which its later barriers are named, the same in all.
+    """
     alone = ocp.options.MultiprocessingOptions(
         primary_host=jax.process_index(),
         active_processes={jax.process_index()},

@@ -131,6 +131,16 @@ def on_main(act: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
+def first_told(text: str | None) -> str | None:
+    """The first of the processes' texts, in all of them; None if none has one."""
+    if jax.process_count() == 1:
+        return text
+    encoded = (text or "").encode()[: ANSWER_BYTES // 8].ljust(ANSWER_BYTES // 8)
+    texts = multihost_utils.process_allgather(np.frombuffer(encoded, np.uint8))
+    told = [bytes(row).decode(errors="replace").strip() for row in texts]
+    return next(filter(None, told), None)
+
+
 def wherever(condition: bool) -> list[int]:
     """The indices of the processes in which a condition holds, in all of them."""
     if jax.process_count() == 1:
