@@ -14,7 +14,6 @@ import collections
 import json
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -27,7 +26,7 @@ from orbax.checkpoint import v1 as ocp
 
 SETTINGS = {
     "model.name": "has8_vgg_b1_m1_d1", "model.stem": "imagenet", "model.statistics_group": 32, "batch_size": 256,
-    "epochs": 12, "log_every_steps": 3, "eval_every_epochs": 2, "optim.average_decay": 0.9,
+    "log_every_steps": 3, "eval_every_epochs": 2, "optim.average_decay": 0.9,
 }  # fmt: skip
 DEVICES = {1: 1, 2: 4}  # virtual ones a process, by the number of processes
 SURVIVOR_SECONDS = 3  # before it is killed too, as a scheduler does
@@ -36,19 +35,24 @@ SURVIVOR_SECONDS = 3  # before it is killed too, as a scheduler does
 class Run:
     """A training run in a workdir of its own, in one or more processes."""
 
-    def __init__(self, workdir: pathlib.Path, processes: int):
-        self.workdir, self.count = workdir, processes
+    def __init__(self, workdir: pathlib.Path, processes: int, epochs: int):
+        self.workdir, self.count, self.epochs = workdir, processes, epochs
         self.alive: list[subprocess.Popen] = []
 
     def start(self) -> None:
-        log = (self.workdir.parent / f"{self.workdir.name}.log").open("a")
-        settings = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
-        self.alive = several_processes.start(
-            ["train.py", "--workdir", self.workdir, *settings],
-            devices=DEVICES[self.count],
-            count=self.count,
-            stderr=log,
-        )
+        settings = {**SETTINGS, "epochs": self.epochs}
+        with (self.workdir.parent / f"{self.workdir.name}.log").open("a") as log:
+            self.alive = several_processes.start(
+                [
+                    "train.py",
+                    "--workdir",
+                    self.workdir,
+                    *(f"--config.{key}={value}" for key, value in settings.items()),
+                ],
+                devices=DEVICES[self.count],
+                count=self.count,
+                stderr=log,
+            )
 
     def ended(self) -> bool:
         return all(process.poll() is not None for process in self.alive)
@@ -125,6 +129,7 @@ def main(argv: list[str] | None = None) -> collections.Counter:
     parser.add_argument("--signal", choices=["KILL", "TERM"], default="KILL")
     parser.add_argument("--processes", type=int, choices=sorted(DEVICES), default=1)
     parser.add_argument("--kills_a_run", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     rng = random.Random(arguments.seed)
@@ -132,18 +137,16 @@ def main(argv: list[str] | None = None) -> collections.Counter:
     phases: collections.Counter = collections.Counter()
 
     with tempfile.TemporaryDirectory() as folder:
-        alone = Run(pathlib.Path(folder) / "alone", arguments.processes)
-        for _ in range(2):  # the first time compiles; the second one's length is that of a life
-            shutil.rmtree(alone.workdir, ignore_errors=True)
-            began = time.monotonic()
-            alone.start()
-            alone.wait()
+        alone = Run(pathlib.Path(folder) / "alone", arguments.processes, arguments.epochs)
+        began = time.monotonic()
+        alone.start()
+        alone.wait()
         life = time.monotonic() - began
         expected = outcome(alone.workdir)
         rounds = 0
         while phases.total() < arguments.kills:
             rounds += 1
-            run = Run(pathlib.Path(folder) / f"run{rounds}", arguments.processes)
+            run = Run(pathlib.Path(folder) / f"run{rounds}", arguments.processes, arguments.epochs)
             for _ in range(min(arguments.kills_a_run, arguments.kills - phases.total())):
                 run.start()
                 wait_for_the_moment(run, rng, life, mid_save=rng.random() < 1 / 3)
