@@ -42,15 +42,12 @@ class Run:
     def start(self) -> None:
         settings = {**SETTINGS, "epochs": self.epochs}
         with (self.workdir.parent / f"{self.workdir.name}.log").open("a") as log:
+            overrides = (f"--config.{key}={value}" for key, value in settings.items())
             self.alive = several_processes.start(
-                [
-                    "train.py",
-                    "--workdir",
-                    self.workdir,
-                    *(f"--config.{key}={value}" for key, value in settings.items()),
-                ],
+                ["train.py", "--workdir", self.workdir, *overrides],
                 devices=DEVICES[self.count],
                 count=self.count,
+                optimisation=3,
                 stderr=log,
             )
 
@@ -68,8 +65,11 @@ class Run:
     def kill(self, victim: int, number: signal.Signals) -> None:
         """Sends a signal to one process; the others end with it, by themselves or as a scheduler ends them."""
         self.alive[victim].send_signal(number)
-        if number == signal.SIGTERM:  # all of them save and stop
-            self.wait()
+        if number == signal.SIGTERM:  # all of them save and stop, or have not begun yet and just end
+            codes = {process.wait(timeout=600) for process in self.alive}
+            self.alive.clear()
+            if not codes <= {0, -signal.SIGTERM}:
+                raise SystemExit(f"a run that was asked to stop ended with {codes}")
             return
         self.alive[victim].wait()
         for process in self.alive:

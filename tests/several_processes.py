@@ -10,12 +10,11 @@ TESTS = pathlib.Path(__file__).parent
 FLAGS = ("--coordinator={}", "--process_count={}", "--process_index={}")
 
 
-def start(
-    arguments, *, devices, count, flags=("--coordinator={}", "--process_count={}", "--process_index={}"), **popen
-):
+def start(arguments, *, devices, count, flags=FLAGS, optimisation=0, **popen):
     """Starts Python with the arguments, `count` times; `flags` name where process 0 is, how many there are, and which.
 
-    A list of `subprocess.Popen`, which takes `popen`.
+    A list of `subprocess.Popen`, which takes `popen`. The compiler's `optimisation` (0 to 3) would take longer than all
+    the arithmetic of a tiny model, where not every start finds the program compiled.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -23,8 +22,8 @@ def start(
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        # The compiler's optimisation would take longer than all the arithmetic of a tiny model.
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
+        f"--xla_backend_optimization_level={optimisation}",
         "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
     }
     started = []
