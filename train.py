@@ -13,7 +13,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from hasnn_jax.config import unknown_override
+from hasnn_jax.command_line import config_fault, flags_parser
 from hasnn_jax.errors import InputError
 from hasnn_jax.training import processes
 
@@ -21,8 +21,8 @@ CONFIGS = pathlib.Path(__file__).parent / "configs"
 
 
 def main() -> None:
-    # Looked at first: the config's flags would end in a traceback on a key that they do not know.
-    if error := unknown_override(sys.argv):
+    shipped = ", ".join(sorted(f"configs/{file.name}" for file in CONFIGS.glob("*.py")))
+    if error := config_fault(sys.argv, known=f"; those that come with the project: {shipped}"):
         sys.exit(f"train.py: {error}")
     config = config_flags.DEFINE_config_file("config", str(CONFIGS / "digits.py"), "what to train on what")
     workdir = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
@@ -30,15 +30,7 @@ def main() -> None:
     flags.DEFINE_string("coordinator", None, "host:port of process 0, where processes are started by hand")
     flags.DEFINE_integer("process_count", None, "how many processes train together, where they are started by hand")
     flags.DEFINE_integer("process_index", None, "which of them this is, from 0")
-    app.run(lambda argv: run(argv, config, workdir, evaluate), flags_parser=parse_flags)
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """Parses the command line; a fault in it ends the program in one line."""
-    try:
-        return app.parse_flags_with_usage(argv) if "--help" in argv else flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(f"train.py: {error}")
+    app.run(lambda argv: run(argv, config, workdir, evaluate), flags_parser=flags_parser("train.py"))
 
 
 def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, evaluate: flags.FlagHolder) -> None:
@@ -52,14 +44,11 @@ def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, ev
     from hasnn_jax.evaluation import evaluate_weights
     from hasnn_jax.trainer import train_and_evaluate
 
-    file = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"]))
-    if not file.is_file():
-        known = ", ".join(sorted(f"configs/{known.name}" for known in CONFIGS.glob("*.py")))
-        sys.exit(f"train.py: no config file {file}; those that come with the project: {known}")
+    name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     try:
         processes.start(*(flags.FLAGS[name].value for name in ("coordinator", "process_count", "process_index")))
         act = evaluate_weights if evaluate.value else train_and_evaluate
-        act(config.value, workdir.value or pathlib.Path("runs") / file.stem)
+        act(config.value, workdir.value or pathlib.Path("runs") / name)
     except InputError as error:
         sys.exit(f"train.py: {error}")
 

@@ -1,4 +1,4 @@
-"""What a config names, as objects: the data, the model, the optimizer, and the weights to start from."""
+"""What a config names, as objects: the data, the model, and the weights to start from."""
 
 import dataclasses
 import functools
@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -19,8 +18,7 @@ from hasnn_jax.errors import InputError
 from hasnn_jax.interop.weights import fit_weights, load_weights
 from hasnn_jax.lookup import look_up
 from hasnn_jax.models import HybridResNet, HybridVGG, create_model, spiking_spec
-from hasnn_jax.training import optimizers, sharding, steps
-from hasnn_jax.training.state import TrainState
+from hasnn_jax.training import sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,74 +106,6 @@ def build_model(settings: ConfigDict, num_classes: int):
         statistics_group=settings.statistics_group,
         dtype=jnp.dtype(settings.dtype),
     )
-
-
-def build_schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
-    """The configured learning rate as a function of the step."""
-    settings = config.schedule
-    return look_up("schedule", settings.name, optimizers.SCHEDULES)(
-        config.optim.learning_rate,
-        epochs=config.epochs,
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=settings.warmup_epochs,
-        warmup_start=settings.warmup_start,
-        per_epoch=settings.per_epoch,
-    )
-
-
-def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """The configured optimizer, with gradient clipping in front of it."""
-    make = look_up("optimizer", settings.name, optimizers.OPTIMIZERS)
-    return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
-
-
-def build_gradients(config: ConfigDict, model, mesh: Mesh, param_shardings: Any) -> Callable[..., Any]:
-    """The configured `steps.gradients` over the mesh: (params, batch_stats, batch) -> (gradients, batch_stats, sums).
-
-    Where no statistics group reaches over two devices, each device works for itself, and the results are brought
-    together once. Where one does, the compiler divides the work, and adds communication in every layer.
-
-    Raises:
-      InputError: the batch cannot be gone through in so many parts.
-    """
-    group, parts = config.model.statistics_group, config.accumulate
-    gradients = functools.partial(
-        steps.gradients, apply=model.apply, label_smoothing=config.optim.label_smoothing, parts=parts
-    )
-    if sharding.groups_stay_on_devices(group, config.batch_size, mesh, parts):
-        return sharding.on_each_device(gradients, mesh, param_shardings)
-    if parts > 1:
-        share = config.batch_size // mesh.shape[sharding.DATA]
-        raise InputError(
-            f"config.accumulate: {parts} parts of the {share} images that a device has of a batch of "
-            f"{config.batch_size} are no whole statistics groups of {group or config.batch_size}; set "
-            f"config.model.statistics_group to a divisor of {max(share // parts, 1)}, or accumulate fewer parts"
-        )
-    return gradients
-
-
-def compile_training(
-    config: ConfigDict, model, optimizer: optax.GradientTransformation, mesh: Mesh, shardings: TrainState
-) -> Any:
-    """The configured training step over the mesh, a `jax.jit` of (state, batch) that replaces the state in place.
-
-    Args:
-      config: says how gradients are computed.
-      model, optimizer: as it names them.
-      mesh: the devices, which need not be here: the result can be compiled for them all the same.
-      shardings: of the train state.
-
-    Raises:
-      InputError: see `build_gradients`.
-    """
-    step = functools.partial(
-        steps.train_step,
-        gradients=build_gradients(config, model, mesh, shardings.params),
-        optimizer=optimizer,
-        average_decay=config.optim.average_decay,
-    )
-    divided, whole = sharding.over_batch(mesh), sharding.replicated(mesh)
-    return jax.jit(step, in_shardings=(shardings, divided), out_shardings=(shardings, whole), donate_argnums=0)
 
 
 def initial_variables(model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:

@@ -9,14 +9,13 @@ That it does not fit is an answer, too: the exit status is 0. It is 1 for an err
 """
 
 import json
-import pathlib
 import signal
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from hasnn_jax.config import unknown_override
+from hasnn_jax.command_line import config_fault, flags_parser
 from hasnn_jax.errors import InputError
 from hasnn_jax.planning.answer import describe
 from hasnn_jax.planning.cache import CACHE
@@ -28,7 +27,8 @@ from hasnn_jax.planning.one_batch import plan
 
 def main() -> None:
     """The command."""
-    if error := config_fault(sys.argv):  # the config's flags would end in a traceback
+    missing = "--config is missing, as in: --config configs/imagenet.py --topology v5e:16x16"
+    if error := config_fault(sys.argv, missing):
         sys.exit(f"hasnn_jax.plan: {error}")
     config = config_flags.DEFINE_config_file("config", None, "what to train on what")
     given = {
@@ -38,32 +38,7 @@ def main() -> None:
         "cache_dir": flags.DEFINE_string("cache_dir", CACHE, "folder that answers are kept in"),
         "json": flags.DEFINE_bool("json", False, "print the answer as JSON"),
     }
-    app.run(lambda argv: run(argv, config, given), flags_parser=parse_flags)
-
-
-def config_fault(argv: list[str]) -> InputError | None:
-    """What is wrong with the command line's config file or its overrides, if anything is."""
-    if "--help" in argv:
-        return None
-    values = [
-        value if equals else following
-        for argument, following in zip(argv, [*argv[1:], ""], strict=True)
-        for flag, equals, value in [argument.partition("=")]
-        if flag in ("--config", "-config")
-    ]
-    if not values:
-        return InputError("--config is missing, as in: --config configs/imagenet.py --topology v5e:16x16")
-    if not pathlib.Path(values[-1].partition(":")[0]).is_file():
-        return InputError(f"no config file {values[-1]}")
-    return unknown_override(argv)
-
-
-def parse_flags(argv: list[str]) -> list[str]:
-    """Parses the command line; a fault in it ends the program in one line."""
-    try:
-        return app.parse_flags_with_usage(argv) if "--help" in argv else flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(f"hasnn_jax.plan: {error}")
+    app.run(lambda argv: run(argv, config, given), flags_parser=flags_parser("hasnn_jax.plan"))
 
 
 def run(argv: list[str], config: flags.FlagHolder, given: dict[str, flags.FlagHolder]) -> None:

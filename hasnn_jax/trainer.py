@@ -1,43 +1,32 @@
 """The training run, from a config to a summary: the one place that joins the rooms."""
 
 import contextlib
-import functools
+import dataclasses
 import math
 import os
 import pathlib
-import sys
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from hasnn_jax import data
-from hasnn_jax.analysis.curves import plot_curves
-from hasnn_jax.assembly import (
-    Experiment,
-    build_optimizer,
-    build_schedule,
-    compile_training,
-    count_steps,
-    read_weights,
-    set_up,
-)
+from hasnn_jax import data, run_report
+from hasnn_jax.assembly import Experiment, count_steps, read_weights, set_up
 from hasnn_jax.config import CONTINUABLE, flatten
-from hasnn_jax.data import Source
 from hasnn_jax.errors import InputError
 from hasnn_jax.evaluation import compile_evaluation, evaluate_all
 from hasnn_jax.interop.weights import newest_checkpoint
+from hasnn_jax.run_report import say
 from hasnn_jax.training import processes, sharding
 from hasnn_jax.training.checkpoints import Checkpoints
 from hasnn_jax.training.interrupt import StopRequest
-from hasnn_jax.training.metrics import read_metrics
-from hasnn_jax.training.progress import format_duration
 from hasnn_jax.training.run_log import RunLog
-from hasnn_jax.training.state import TrainState, create_state, empty_window
-from hasnn_jax.training.workdir import claim_workdir, write_atomically
+from hasnn_jax.training.state import TrainState, empty_window
+from hasnn_jax.training.timetable import Timetable
+from hasnn_jax.training.workdir import claim_workdir
+from hasnn_jax.training_program import Training, build_training
 
 DIVERGED = 100  # times the loss of guessing evenly
-SUMMARY = "summary.txt"  # there only while the run is complete
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -58,18 +47,13 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     """
     # Everything that the config names, before anything is written.
     experiment = set_up(config)
-    source, mesh = experiment.source, experiment.mesh
-    steps_per_epoch = count_steps(len(source.train), config.batch_size)
-    total_steps = config.epochs * steps_per_epoch
-    schedule = build_schedule(config, steps_per_epoch)
-    optimizer = build_optimizer(config.optim, schedule)
-    averaged = config.optim.average_decay is not None
-    make_state = functools.partial(create_state, optimizer=optimizer, seed=config.seed, averaged=averaged)
-    like = jax.eval_shape(lambda: make_state(experiment.initialise()))
-    shardings = sharding.of_state(like, mesh, fully_sharded=config.shard_parameters)
-    train = compile_training(config, experiment.model, optimizer, mesh, shardings)
-    evaluate = compile_evaluation(experiment.model, mesh)
-    start_window = jax.jit(empty_window, out_shardings=sharding.replicated(mesh))
+    steps_per_epoch = count_steps(len(experiment.source.train), config.batch_size)
+    variables = jax.eval_shape(experiment.initialise)
+    training = build_training(config, experiment.model, variables, experiment.mesh, steps_per_epoch)
+    timetable = Timetable(
+        config.epochs, steps_per_epoch, config.log_every_steps, config.eval_every_epochs, config.save_every_epochs
+    )
+    parameters = run_report.count_parameters(training.state)
     weights = starting_weights(config, experiment, workdir)
 
     with (
@@ -78,83 +62,123 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     ):
         start = checkpoints.latest_step or 0
         # The evaluation that is due at the checkpoint's step may have been what the run was stopped in.
-        due = functools.partial(evaluation_due, config, steps_per_epoch, total_steps)
-        behind = due(start) and not processes.on_main(lambda: is_evaluated(workdir, start))
-        if start >= total_steps and not behind:
-            return processes.on_main(lambda: report_complete(config, workdir, source, like, steps_per_epoch, start))
+        behind = timetable.evaluates(start) and not processes.on_main(lambda: run_report.is_evaluated(workdir, start))
+        if start >= timetable.total and not behind:
+            processes.on_main(lambda: run_report.report_complete(config, workdir, experiment, parameters))
+            return processes.on_main(lambda: run_report.result(workdir, start, timetable, complete=True))
         if start:
-            state = checkpoints.restore(like, shardings)
+            state = checkpoints.restore(training.state, training.shardings)
         else:
-            state = jax.jit(make_state, out_shardings=shardings)(weights or experiment.initialise())
-        processes.on_main(lambda: (workdir / SUMMARY).unlink(missing_ok=True))
-        log = RunLog(workdir, total_steps, start, config.batch_size)
+            state = training.begin(weights or experiment.initialise())
+        processes.on_main(lambda: (workdir / run_report.SUMMARY).unlink(missing_ok=True))
+        with RunLog(workdir, timetable.total, start, config.batch_size) as log, StopRequest() as stop:
+            run_report.announce(log, config, experiment, parameters, start, timetable.total)
+            run = Run(config, experiment, training, timetable, checkpoints, log, stop)
+            step, complete = run.go(state, start, behind=behind)
+            if not complete:
+                log.say(f"stopped and saved at step {step} of {timetable.total}; the same command goes on from here")
+            processes.on_main(lambda: finish(run, workdir, parameters, complete=complete))
+        return processes.on_main(lambda: run_report.result(workdir, step, timetable, complete=complete))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The steps of one run, with what is due between them.
+
+    Attributes:
+      config: of the run.
+      experiment, training, timetable: as it names them.
+      checkpoints, log: of its workdir.
+      stop: whether it has been asked to stop.
+    """
+
+    config: ConfigDict
+    experiment: Experiment
+    training: Training
+    timetable: Timetable
+    checkpoints: Checkpoints
+    log: RunLog
+    stop: StopRequest
+
+    def go(self, state: TrainState, start: int, *, behind: bool) -> tuple[int, bool]:
+        """Trains from a state to the end, or to where it is asked to stop, and saves what it has come to.
+
+        Args:
+          state: after `start` steps.
+          start: 0 for a new run.
+          behind: whether the evaluation of that step is still to be done.
+
+        Returns:
+          the last step, and whether the run is complete.
+        """
+        mesh, due = self.experiment.mesh, self.timetable
+        start_window = jax.jit(empty_window, out_shardings=sharding.replicated(mesh))
+        evaluate = compile_evaluation(self.experiment.model, mesh)
         batches = data.train_batches(
-            source.train,
-            experiment.preparation,
-            batch_size=config.batch_size,
-            seed=config.seed,
+            self.experiment.source.train,
+            self.experiment.preparation,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
             start_step=start,
-            reading=experiment.reading,
+            reading=self.experiment.reading,
         )
-        with log, contextlib.closing(batches), StopRequest() as stop:
-            announce(log, config, experiment, state, start, total_steps, workdir)
-            for step in range(start if behind else start + 1, total_steps + 1):
-                epoch, epoch_ends = step / steps_per_epoch, step % steps_per_epoch == 0
-                accuracy = None
+        with contextlib.closing(batches):
+            for step in range(start if behind else start + 1, due.total + 1):
                 if step > start:
-                    state, _ = train(state, sharding.put_batch(next(batches), mesh))
-                    log.progress.advance()
-                    if epoch_ends or step % config.log_every_steps == 0:
-                        means = read_window(state, config, checkpoints)
-                        log.train(step, epoch, {**means, "learning_rate": float(schedule(step - 1))})
-                        state = state.replace(window=start_window())
-                stopping = stop.requested()
-                if due(step) and not stopping:
-                    test = evaluate_all(evaluate, state.variables, experiment, config.batch_size, stop=stop.requested)
+                    state, _ = self.training.step(state, sharding.put_batch(next(batches), mesh))
+                    self.log.progress.advance()
+                    if due.logs(step):
+                        means = self.read_window(state)
+                        rate = float(self.training.schedule(step - 1))
+                        self.log.train(step, due.epoch(step), {**means, "learning_rate": rate})
+                        state = dataclasses.replace(state, window=start_window())
+                stopping, accuracy = self.stop.requested(), None
+                if due.evaluates(step) and not stopping:
+                    test = evaluate_all(
+                        evaluate, state.variables, self.experiment, self.config.batch_size, stop=self.stop.requested
+                    )
                     if test is None:
                         stopping = True
                     else:
-                        log.test(step, epoch, test)
+                        self.log.test(step, due.epoch(step), test)
                         accuracy = test["accuracy"]
-                if stopping or step == total_steps or (epoch_ends and epoch % config.save_every_epochs == 0):
-                    read_window(state, config, checkpoints)  # a state that has diverged is not saved
-                    checkpoints.save(state, accuracy)
+                if stopping or due.saves(step):
+                    self.read_window(state)  # a state that has diverged is not saved
+                    self.checkpoints.save(state, accuracy)
                 if stopping:
                     break
-            checkpoints.finish()
-            if stopping:
-                log.say(f"stopped and saved at step {step} of {total_steps}; the same command goes on from here")
-            processes.on_main(lambda: finish(config, workdir, experiment, state, log.progress, complete=not stopping))
-        return processes.on_main(lambda: result(workdir, step, steps_per_epoch, complete=not stopping))
+            self.checkpoints.finish()
+        return step, not stopping
 
+    def read_window(self, state: TrainState) -> dict[str, float]:
+        """Means over the steps since the last log point, fetched from the devices; {} where there are none.
 
-def told_divergence(what: str, checkpoints: Checkpoints) -> InputError:
-    """The error that ends a run which has diverged."""
-    checkpoints.finish()
-    workdir, saved = checkpoints.directory.parent, checkpoints.latest_step
-    good = "nothing was saved before" if saved is None else f"the last good checkpoint is step {saved}"
-    weights = "" if saved is None else f", from these weights by --config.model.init_from={workdir}"
-    return InputError(
-        f"training has diverged: {what} ({good}, in {workdir}); lower config.optim.learning_rate, or set "
-        f"config.optim.clip_norm, and start again in another --workdir{weights}"
-    )
+        Raises:
+          InputError: training has diverged, with the step, the last good checkpoint and what to do.
+        """
+        window = {name: value.item() for name, value in jax.device_get(state.window).items()}
+        steps, replaced, diverged = (window.pop(name) for name in ("steps", "replaced", "diverged"))
+        if not steps:
+            return {}
+        means = {name: total / steps for name, total in window.items()}
+        if diverged:
+            raise self.told_divergence(f"the loss or its gradient is not finite at step {diverged}")
+        if means["loss"] > DIVERGED * math.log(self.config.data.num_classes):
+            raise self.told_divergence(
+                f"the loss is {means['loss']:.3g} at step {int(state.step)}, {DIVERGED} times that of guessing and more"
+            )
+        return means | ({"replaced": replaced} if replaced else {})
 
-
-def say(text: str) -> None:
-    """Prints a line, before there is a progress bar."""
-    if processes.is_main():
-        print(text, file=sys.stderr, flush=True)
-
-
-def evaluation_due(config: ConfigDict, steps_per_epoch: int, total_steps: int, step: int) -> bool:
-    """Whether the model is evaluated after a step."""
-    epoch, over = divmod(step, steps_per_epoch)
-    return step == total_steps or (step > 0 and over == 0 and epoch % config.eval_every_epochs == 0)
-
-
-def is_evaluated(workdir: pathlib.Path, step: int) -> bool:
-    """Whether the evaluation after a step is in the records."""
-    return any(record["split"] == "test" and record["step"] == step for record in read_metrics(workdir))
+    def told_divergence(self, what: str) -> InputError:
+        """The error that ends a run which has diverged."""
+        self.checkpoints.finish()
+        workdir, saved = self.checkpoints.directory.parent, self.checkpoints.latest_step
+        good = "nothing was saved before" if saved is None else f"the last good checkpoint is step {saved}"
+        weights = "" if saved is None else f", from these weights by --config.model.init_from={workdir}"
+        return InputError(
+            f"training has diverged: {what} ({good}, in {workdir}); lower config.optim.learning_rate, or set "
+            f"config.optim.clip_norm, and start again in another --workdir{weights}"
+        )
 
 
 def starting_weights(config: ConfigDict, experiment: Experiment, workdir: str | os.PathLike[str]):
@@ -168,104 +192,9 @@ def starting_weights(config: ConfigDict, experiment: Experiment, workdir: str | 
     return variables
 
 
-def read_window(state: TrainState, config: ConfigDict, checkpoints: Checkpoints) -> dict[str, float]:
-    """Means over the steps since the last log point, fetched from the devices; {} where there are none.
-
-    Raises:
-      InputError: training has diverged, with the step, the last good checkpoint and what to do.
-    """
-    window = {name: value.item() for name, value in jax.device_get(state.window).items()}
-    steps, replaced, diverged = (window.pop(name) for name in ("steps", "replaced", "diverged"))
-    if not steps:
-        return {}
-    means = {name: total / steps for name, total in window.items()}
-    limit = DIVERGED * math.log(config.data.num_classes)
-    if diverged:
-        raise told_divergence(f"the loss or its gradient is not finite at step {diverged}", checkpoints)
-    if means["loss"] > limit:
-        what = f"the loss is {means['loss']:.3g} at step {int(state.step)}, {DIVERGED} times that of guessing and more"
-        raise told_divergence(what, checkpoints)
-    return means | ({"replaced": replaced} if replaced else {})
-
-
-def announce(log, config, experiment, state, start: int, total_steps: int, workdir: pathlib.Path) -> None:
-    """Says what is about to happen."""
-    source, device, devices = experiment.source, jax.devices()[0], jax.device_count()
-    log.say(f"data     {source.name}: {len(source.train):,} training and {len(source.test):,} test images")
-    if source.split_names != ("train", "test"):
-        log.say(f"         from its splits {' and '.join(source.split_names)}")
-    for remark in source.remarks:
-        log.say(f"         {remark}")
-    log.say(
-        f"model    {config.model.name}: {count_parameters(state):,} parameters, paths {' + '.join(config.model.paths)}"
-    )
-    log.say(f"devices  {devices} x {device.device_kind}" + (", parameters divided" if config.shard_parameters else ""))
-    if not sharding.groups_stay_on_devices(config.model.statistics_group, config.batch_size, experiment.mesh):
-        log.say(
-            f"         batch statistics are taken over several devices, which costs communication in every layer; "
-            f"config.model.statistics_group={config.batch_size // devices} would keep them on each"
-        )
-    log.say(f"workdir  {workdir}")
-    if start:
-        log.say(f"going on from the checkpoint of step {start:,} of {total_steps:,}")
-    log.say(f"{total_steps - start:,} steps to go; compiling the first one, which can take a minute")
-
-
-def count_parameters(state: TrainState) -> int:
-    """How many numbers are trained."""
-    return sum(p.size for p in jax.tree.leaves(state.params))
-
-
-def plot_run(config: ConfigDict, workdir: pathlib.Path) -> None:
-    """Draws the run's curves so far."""
-    records = read_metrics(workdir)
-    title = f"{config.model.name} on {config.data.name}"
-    write_atomically(workdir / "curves.png", lambda file: plot_curves(records, file, title))
-
-
-def finish(config, workdir: pathlib.Path, experiment, state: TrainState, progress, *, complete: bool) -> None:
+def finish(run: Run, workdir: pathlib.Path, parameters: int, *, complete: bool) -> None:
     """Draws the curves, and sums a finished run up."""
-    plot_run(config, workdir)
+    run_report.plot_run(run.config, workdir)
     if complete:
-        session = (
-            f"last session: {format_duration(progress.seconds)}, {progress.images_per_second:.0f} images/s "
-            f"on {jax.device_count()} x {jax.devices()[0].device_kind}, compilation and evaluation included"
-        )
-        progress.say(write_summary(config, workdir, experiment.source, state, session))
-
-
-def write_summary(config, workdir: pathlib.Path, source: Source, state: TrainState, *session: str) -> str:
-    """Writes the finished run's `summary.txt` and returns it; `session` are lines about its last part."""
-    tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
-    last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
-    summary = "\n".join([
-        f"{config.model.name} on {source.name}: {count_parameters(state):,} parameters, {len(source.classes)} classes",
-        f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
-        f"({last['step']:,} steps) over all {len(source.test):,} test images",
-        f"best test accuracy {best['accuracy']:.2%} at epoch {best['epoch']:.0f}",
-        *session,
-        f"metrics, curves and checkpoints are in {workdir}",
-    ])  # fmt: skip
-    write_atomically(workdir / SUMMARY, lambda file: file.write_text(summary + "\n"))
-    return summary
-
-
-def report_complete(config, workdir: pathlib.Path, source, like, steps_per_epoch: int, step: int) -> dict[str, Any]:
-    """Says that there is nothing left to do; sums the run up, where it was killed before it could."""
-    if not (workdir / SUMMARY).exists():
-        plot_run(config, workdir)
-        write_summary(config, workdir, source, like)
-    outcome = result(workdir, step, steps_per_epoch, complete=True)
-    print(
-        f"the run in {workdir} is complete: {step:,} steps, test accuracy {outcome['test_accuracy']:.2%}\n"
-        f"to train it longer: --config.epochs={2 * config.epochs}; to start afresh: another --workdir",
-        file=sys.stderr,
-    )
-    return outcome
-
-
-def result(workdir: pathlib.Path, step: int, steps_per_epoch: int, *, complete: bool) -> dict[str, Any]:
-    """What `train_and_evaluate` returns, from the records on disk."""
-    tests = [record for record in read_metrics(workdir) if record["split"] == "test"]
-    last = {f"test_{name}": tests[-1][name] if tests else math.nan for name in ("loss", "accuracy")}
-    return {"step": step, "epoch": step / steps_per_epoch, "complete": complete, **last}
+        session = run_report.session_line(run.log.progress)
+        run.log.say(run_report.write_summary(run.config, workdir, run.experiment, parameters, session))

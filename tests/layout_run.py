@@ -4,7 +4,6 @@ Called as `python layout_run.py CASES OUT [COORDINATOR COUNT INDEX]`, see `sever
 CASES names some of `CASES`, separated by semicolons, each with ":float64" or ":float32".
 """
 
-import functools
 import sys
 
 import jax
@@ -34,28 +33,25 @@ CASES = {
 def run(case, dtype):
     """Losses of the steps, final weights and, of float32, the first gradient as one vector each; computed twice."""
     from hasnn_jax import data
-    from hasnn_jax.assembly import build_gradients, build_optimizer, compile_training, set_up
+    from hasnn_jax.assembly import set_up
     from hasnn_jax.fingerprint import fingerprint
     from hasnn_jax.training import sharding
-    from hasnn_jax.training.state import create_state
+    from hasnn_jax.training_program import build_gradients, build_training
 
     config = tiny_config(batch_size=16, model__dtype=dtype, **CASES[case])
     experiment = set_up(config)
     mesh, model = experiment.mesh, experiment.model
-    optimizer = build_optimizer(config.optim, lambda step: 1e-3)
-    averaged = config.optim.average_decay is not None
-    make_state = functools.partial(create_state, optimizer=optimizer, seed=0, averaged=averaged)
     variables = jax.tree.map(  # initialisers draw float32 in any case
         lambda x: np.asarray(x, dtype if x.dtype == jnp.float32 else x.dtype), experiment.initialise()
     )
-    shardings = sharding.of_state(jax.eval_shape(make_state, variables), mesh, fully_sharded=config.shard_parameters)
-    start = jax.jit(make_state, out_shardings=shardings)
+    training = build_training(config, model, variables, mesh, steps_per_epoch=STEPS)
+    shardings = training.shardings
     stream = data.train_batches(
         experiment.source.train, experiment.preparation, batch_size=16, seed=1, reading=experiment.reading
     )
     batches = [sharding.put_batch(next(stream), mesh) for _ in range(STEPS)]
     stream.close()
-    train = compile_training(config, model, optimizer, mesh, shardings).lower(start(variables), batches[0]).compile()
+    train = training.step.lower(training.begin(variables), batches[0]).compile()
     copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding.replicated(mesh))
 
     def vector(tree):
@@ -67,11 +63,11 @@ def run(case, dtype):
             build_gradients(config, model, mesh, shardings.params),
             in_shardings=(shardings.params, shardings.batch_stats, sharding.over_batch(mesh)),
         )
-        state = start(variables)
+        state = training.begin(variables)
         found["gradient"] = vector(gradients(state.params, state.batch_stats, batches[0])[0])
     outcomes = []
     for _ in range(2):
-        state = start(variables)
+        state = training.begin(variables)
         losses = []
         for batch in batches:
             state, measured = train(state, batch)

@@ -22,7 +22,7 @@ MAY_ENTER = {
     "training": {"training"},
     "analysis": {"analysis", "core", "models"},
     "interop": {"interop", "core", "models"},
-    "planning": {"planning", "core", "models", "data", "training", "assembly"},
+    "planning": {"planning", "core", "models", "data", "training", "assembly", "training_program"},
 }
 # Packages beyond the standard library: for the strict rooms all that they may use, for the others what they may not.
 ONLY = {

@@ -60,6 +60,7 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     lines = done.stderr.splitlines()
     assert lines[0].split() == ["data", "digits:", "1,438", "training", "and", "359", "test", "images"]
     assert sum(line.startswith("step ") and " left" in line and "images/s" in line for line in lines) == 4
+    assert sum(line.startswith("step 44/44  test ") for line in lines) == 1
     assert list((tmp_path / ".cache/hasnn_jax").iterdir())
     assert not any("\r" in line or line.startswith(("I1", "W1")) for line in lines)
 
@@ -69,7 +70,8 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     [
         (["--config.optim.learning_rat=1"], "unknown config key 'optim.learning_rat'"),
         (["--config.epochs=many"], "invalid literal for int() with base 10: 'many'"),
-        (["--config", "configs/nowhere.py"], "no config file configs/nowhere.py"),
+        (["--config", "configs/nowhere.py"], "no config file configs/nowhere.py; those that come with the project: "),
+        (["--config=configs/nowhere.py", "--config.epochs=2"], "no config file configs/nowhere.py"),
         (["--workdirs=x"], "Unknown command line flag 'workdirs'. Did you mean: workdir"),
         (["extra"], "unexpected argument 'extra'"),
         (["--config.batch_size=0"], "config.batch_size: expected a whole number, 1 or more; got 0"),

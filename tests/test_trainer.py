@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -205,19 +206,19 @@ def test_numbers_that_are_not_finite_stop_the_run_with_step_and_advice(tmp_path)
 
 def multiply_weights(monkeypatch, *, before, by):
     """Multiplies all weights before a step, as an update that goes wrong would."""
-    compile_training = trainer.compile_training
+    build_training = trainer.build_training
 
-    def compile_and_spoil(*args):
-        train = compile_training(*args)
+    def build_and_spoil(*args):
+        training = build_training(*args)
 
         def spoiled(state, batch):
             if int(state.step) + 1 == before:
                 state = state.replace(params=jax.tree.map(lambda x: x * by, state.params))
-            return train(state, batch)
+            return training.step(state, batch)
 
-        return spoiled
+        return dataclasses.replace(training, step=spoiled)
 
-    monkeypatch.setattr(trainer, "compile_training", compile_and_spoil)
+    monkeypatch.setattr(trainer, "build_training", build_and_spoil)
 
 
 def test_divergence_after_a_checkpoint_names_it_and_leaves_it(finished, tmp_path, monkeypatch):

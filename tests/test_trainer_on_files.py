@@ -49,9 +49,9 @@ def test_unreadable_images_are_replaced_and_counted_on_request(pictures, tmp_pat
     break_files(pictures)
     outcome = train_and_evaluate(config_for(pictures, data__on_bad_image="skip"), tmp_path / "run")
     assert outcome["complete"]
-    last = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")][-1]
-    assert "1 unreadable images replaced" in last
-    assert "(1 unreadable images left out)" in last
+    *_, training, test = (line for line in capsys.readouterr().err.splitlines() if line.startswith("step "))
+    assert "1 unreadable images replaced" in training
+    assert "(1 unreadable images left out)" in test
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert records[-1]["unreadable"] == 1
 

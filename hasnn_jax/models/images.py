@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 from jax.experimental import checkify
 
 from hasnn_jax.errors import InputError
+
+# Unwrapped calls hold no trace of the check: checkify numbers its checks as they come, and programs with other numbers
+# in them are not found in the compilation cache. JAX traces a function anew where this differs.
+_values_are_checked = jax.make_user_context(default_value=False)
 
 
 def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
@@ -39,8 +44,10 @@ def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
                 f"images: this model was initialised for {expected} channels (last axis), got {images.shape[3]} in "
                 f"shape {tuple(images.shape)}; is the array [batch, channels, height, width]?"
             )
+    if not _values_are_checked.value:
+        return
     low, high = jnp.min(images), jnp.max(images)
-    checkify.debug_check(
+    checkify.check(
         (low >= 0) & (high <= 1),
         "images: expected values in [0, 1], got a range of {low} to {high}; divide 8-bit images by 255, "
         "and look for NaN in the input",
@@ -58,7 +65,8 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def call(*args, **kwargs):
-        error, out = checkify.checkify(lambda: function(*args, **kwargs), errors=checkify.user_checks)()
+        with _values_are_checked(True):
+            error, out = checkify.checkify(lambda: function(*args, **kwargs), errors=checkify.user_checks)()
         if message := error.get():
             raise InputError(message.removesuffix(" (`check` failed)"))
         return out

@@ -12,20 +12,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from hasnn_jax.assembly import (
-    build_model,
-    build_optimizer,
-    build_schedule,
-    compile_training,
-    count_steps,
-    initial_variables,
-)
+from hasnn_jax.assembly import build_model, count_steps, initial_variables
 from hasnn_jax.config import validate
 from hasnn_jax.errors import InputError
 from hasnn_jax.planning.compiler_errors import Refusal, first_line, read_refusal
 from hasnn_jax.planning.cost import Cost, read_cost
 from hasnn_jax.training import sharding
-from hasnn_jax.training.state import create_state
+from hasnn_jax.training_program import build_training
 
 COMPILED_BY = ("jax", "jaxlib", "libtpu", "flax", "optax")
 
@@ -57,23 +50,20 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
     except InputError as error:
         raise InputError(f"{error}; set it by --config.batch_size") from None
     model = build_model(config.model, config.data.num_classes)
-    schedule = build_schedule(config, count_steps(examples, config.batch_size))
-    optimizer = build_optimizer(config.optim, schedule)
+    steps_per_epoch = count_steps(examples, config.batch_size)
     image = (config.data.image_size, config.data.image_size, channels)
-    averaged = config.optim.average_decay is not None
-    like = jax.eval_shape(
-        lambda: create_state(initial_variables(model, image, config.seed), optimizer, config.seed, averaged=averaged)
-    )
-    shardings = sharding.of_state(like, mesh, fully_sharded=config.shard_parameters)
-    step = compile_training(config, model, optimizer, mesh, shardings)
+    variables = jax.eval_shape(lambda: initial_variables(model, image, config.seed))
+    training = build_training(config, model, variables, mesh, steps_per_epoch)
     divided = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.over_batch(mesh))
     batch = {
         "image": divided((config.batch_size, *image), jnp.uint8),
         "label": divided((config.batch_size,), jnp.int32),
         "replaced": divided((config.batch_size,), jnp.bool_),
     }
-    state = jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like, shardings)
-    return step.lower(state, batch)
+    state = jax.tree.map(
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), training.state, training.shardings
+    )
+    return training.step.lower(state, batch)
 
 
 def compile_step(lowered: Callable[[], Any], devices: int, trips: int) -> Outcome:

@@ -57,10 +57,13 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._batch_size)
 
-    def report(self, metrics: str) -> None:
-        """Shows the latest metrics, already formatted."""
+    def report(self, metrics: str, news: str = "") -> None:
+        """Shows the latest metrics, already formatted; on a line, that of a step just shown, only the news in them."""
         if self._bar is not None:
             self._bar.set_postfix_str(metrics)
+            return
+        if news:
+            self.say(f"step {self._done}/{self._total}  {news}")
             return
         left = (self._total - self._done) * self._batch_size / max(self.images_per_second, 1e-9)
         speed = f"{self.images_per_second:.0f} images/s, {format_duration(left)} left"

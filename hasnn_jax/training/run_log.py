@@ -19,11 +19,11 @@ class RunLog:
     """
 
     def __init__(self, workdir: pathlib.Path, total: int, start: int, batch_size: int):
+        self.workdir = workdir
         self._open = contextlib.ExitStack()
         self._writer = self._open.enter_context(MetricWriter(workdir, start)) if processes.is_main() else None
         self.progress = self._open.enter_context(Progress(total, start, batch_size, shown=processes.is_main()))
-        self._train: dict[str, float] = {}
-        self._test: dict[str, float] = {}
+        self._train = self._test = ""  # the latest, in words
         self._replaced = 0
 
     def __enter__(self) -> "RunLog":
@@ -34,28 +34,26 @@ class RunLog:
 
     def train(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
         """Means over the steps since the last time, and "replaced" where images were."""
-        self._train = metrics
         self._replaced += int(metrics.get("replaced", 0))
-        self._record(step, epoch, "train", metrics)
+        self._train = f"loss {metrics['loss']:.3f}, accuracy {metrics['accuracy']:.1%}"
+        self._train += f", {self._replaced:,} unreadable images replaced" if self._replaced else ""
+        self._write(step, epoch, "train", metrics)
+        self.progress.report(self._latest())
 
     def test(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
         """What an evaluation gave."""
-        self._test = metrics
-        self._record(step, epoch, "test", metrics)
+        self._test = f"test {metrics['accuracy']:.2%}"
+        self._test += f" ({metrics['unreadable']:,} unreadable images left out)" if "unreadable" in metrics else ""
+        self._write(step, epoch, "test", metrics)
+        self.progress.report(self._latest(), news=self._test)
 
     def say(self, text: str) -> None:
         """A line that stays on the screen."""
         self.progress.say(text)
 
-    def _record(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
+    def _write(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
         if self._writer is not None:
             self._writer.write(step, epoch, split, metrics)
-        self.progress.report(self._described())
 
-    def _described(self) -> str:
-        train, test = self._train, self._test
-        parts = [f"loss {train['loss']:.3f}, accuracy {train['accuracy']:.1%}"] if train else []
-        parts += [f"test {test['accuracy']:.2%}"] if test else []
-        text = ", ".join(parts)
-        text += f" ({test['unreadable']:,} unreadable images left out)" if "unreadable" in test else ""
-        return text + (f", {self._replaced:,} unreadable images replaced" if self._replaced else "")
+    def _latest(self) -> str:
+        return ", ".join(filter(None, (self._train, self._test)))

@@ -96,3 +96,23 @@ def test_checked_covers_a_gradient_through_the_spiking_path():
 
 def test_unchecked_calls_take_any_value(variables):
     assert np.isfinite(jax.jit(MODEL.apply)(variables, 3 * IMAGES)).all()
+
+
+def test_a_compiled_function_that_ran_unchecked_is_checked_where_that_is_asked_for(variables):
+    apply = jax.jit(MODEL.apply)
+    apply(variables, 3 * IMAGES)
+
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"):
+        hasnn_jax.checked(apply)(variables, 3 * IMAGES)
+
+    apply(variables, 3 * IMAGES)
+
+
+def test_the_same_model_is_the_same_program_however_often_it_is_traced(variables):
+    def program():
+        return jax.jit(lambda images: MODEL.apply(variables, images)).lower(IMAGES).as_text()
+
+    before = program()
+    hasnn_jax.checked(MODEL.apply)(variables, IMAGES)
+
+    assert program() == before  # or else no compilation cache finds it

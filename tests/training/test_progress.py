@@ -59,6 +59,13 @@ def test_away_from_a_terminal_a_report_is_one_plain_line(capsys, clock):
     assert captured.out == ""
 
 
+def test_news_of_a_step_already_shown_are_a_line_without_the_rest(capsys):
+    with Progress(total=2, start=0, batch_size=1) as bar:
+        bar.advance()
+        bar.report("loss 1.234, test 50.00%", news="test 50.00%")
+    assert capsys.readouterr().err == "step 1/2  test 50.00%\n"
+
+
 def test_speed_and_time_left_count_this_session_only(capsys, clock):
     with Progress(total=100, start=60, batch_size=10) as bar:
         for _ in range(20):
