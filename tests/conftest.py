@@ -1,5 +1,6 @@
 """What every test runs under: float64 on request, and no silent broadcasting between ranks."""
 
+import os
 import pathlib
 import tempfile
 
@@ -8,11 +9,18 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# What one test has compiled, the next need not; forgotten when the session ends.
-_compiled = tempfile.TemporaryDirectory(prefix="hasnn_jax_tests_")
-jax.config.update("jax_compilation_cache_dir", _compiled.name)
+# What one test has compiled, the next need not, in whichever process it runs; forgotten when the session ends.
+if "PYTEST_XDIST_WORKER" not in os.environ:  # its processes inherit the place
+    _compiled = tempfile.TemporaryDirectory(prefix="hasnn_jax_tests_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+def pytest_collection_modifyitems(items):
+    """Slow files begin first, so that at the end no process is left alone with one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture

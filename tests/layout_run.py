@@ -21,8 +21,7 @@ RELEASED = {"model__spiking__spec": "as_released"}
 GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
 CASES = {
     "groups": {**VGG, **GROUPS},
-    "groups, full sharding": {**VGG, **GROUPS, **FULL},
-    "groups, accumulated": {**VGG, "model__statistics_group": 1, "accumulate": 2},
+    "groups, accumulated, full sharding": {**VGG, **FULL, "model__statistics_group": 1, "accumulate": 2},
     "whole batch, averaged, full sharding": {**VGG, **FULL, "optim__average_decay": 0.9},
     "released, groups, full sharding": {**VGG, **RELEASED, **GROUPS, **FULL},
     "resnet": {**RESNET, **GROUPS},
