@@ -14,6 +14,7 @@ from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.errors import InputError
 from hasnn_jax.fingerprint import fingerprint
+from hasnn_jax.guarded_reading import read_guarded
 from hasnn_jax.interop.release_names import Model
 
 Variables = Mapping[str, Any]
@@ -61,15 +62,18 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     workdir = checkpoint.parent.parent if checkpoint.parent.name == CHECKPOINTS else None
     if not (checkpoint / ORBAX_STATE).is_dir():
         raise InputError(f"{path}: holds no weights; expected a run's workdir or a folder of converted weights")
-    try:
+
+    def read() -> tuple[Any, dict[str, Any], dict[str, Any]]:
         about = ocp.metadata(checkpoint.absolute())
         abstract = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), about.metadata)
-        state = ocp.load(checkpoint.absolute(), abstract)
         about_weights = about.custom_metadata or {}
         settings = about_weights if workdir is None else _settings_of_run(workdir)
-    except Exception as error:  # a damaged checkpoint provokes errors of many kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{checkpoint}: cannot be read ({reason}); copy it anew") from None
+        return ocp.load(checkpoint.absolute(), abstract), about_weights, settings
+
+    found, reason = read_guarded(read)
+    if found is None:
+        raise InputError(f"{checkpoint}: cannot be read ({reason}); copy it anew")
+    state, about_weights, settings = found
     if about_weights.get("fingerprint", fingerprint(state)) != fingerprint(state):
         raise InputError(f"{checkpoint}: is damaged, its numbers are others than were saved; copy it anew")
     if state.get("average"):

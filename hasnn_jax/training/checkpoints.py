@@ -18,6 +18,7 @@ from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.errors import InputError
 from hasnn_jax.fingerprint import fingerprint
+from hasnn_jax.guarded_reading import read_guarded
 from hasnn_jax.training import processes
 from hasnn_jax.training.state import TrainState
 
@@ -177,13 +178,16 @@ def find_fault(checkpoint: pathlib.Path) -> str | None:
         barrier_sync_key_prefix="find_fault",
     )
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    try:
+
+    def is_whole() -> bool:
         with ocp.Context(multiprocessing_options=alone):
             about = ocp.metadata(checkpoint)
             abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), about.metadata)
-            whole = fingerprint(ocp.load(checkpoint, abstract)) == about.custom_metadata["fingerprint"]
-    except Exception as error:  # a damaged checkpoint provokes errors of many kinds
-        return _first_line(error)
+            return fingerprint(ocp.load(checkpoint, abstract)) == about.custom_metadata["fingerprint"]
+
+    whole, reason = read_guarded(is_whole)
+    if reason is not None:
+        return reason
     return _fault_of_metrics(checkpoint) if whole else "other numbers than were saved"
 
 

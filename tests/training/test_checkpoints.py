@@ -158,12 +158,7 @@ DAMAGES = {
 }
 
 
-# When one read of a checkpoint fails, Orbax drops the others that are under way, and they complain.
-dropped_reads = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
 @pytest.mark.slow
-@dropped_reads
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_checkpoint_with_any_file_damaged_gives_the_same_state_or_the_one_before(damage, tmp_path, everywhere):
     two_checkpoints(tmp_path / "whole", everywhere)
@@ -189,7 +184,6 @@ def test_a_checkpoint_with_any_file_damaged_gives_the_same_state_or_the_one_befo
     assert 4 in used
 
 
-@dropped_reads
 def test_numbers_that_were_changed_without_a_trace_are_noticed(tmp_path, everywhere):
     """A checkpoint that is whole in itself, but holds other numbers than its fingerprint was taken of."""
     two_checkpoints(tmp_path / "run", everywhere)
@@ -203,7 +197,6 @@ def test_numbers_that_were_changed_without_a_trace_are_noticed(tmp_path, everywh
     assert "other numbers than were saved" in said[0]
 
 
-@dropped_reads
 def test_where_every_checkpoint_is_damaged_the_run_stops_and_they_stay(tmp_path, everywhere):
     two_checkpoints(tmp_path, everywhere)
     for step in (4, 9):
