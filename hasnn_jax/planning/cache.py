@@ -21,6 +21,9 @@ from hasnn_jax.training.workdir import write_atomically
 CACHE = "~/.cache/hasnn_jax/plans"
 # Settings that the compiled step depends on, besides those of the model and the optimizer.
 COMPILED_IN = ("batch_size", "accumulate", "shard_parameters", "schedule.name", "data.num_classes", "data.image_size")
+# The package's code that the compiled step depends on, or that reads what the compiler says of it.
+STEP_FILES = ("assembly.py", "training_program.py")
+STEP_ROOMS = ("core", "models", "training", "planning")
 
 
 def cache_key(config: ConfigDict, target: Target, channels: int) -> str:
@@ -32,8 +35,8 @@ def cache_key(config: ConfigDict, target: Target, channels: int) -> str:
     }
     backend = jax.devices()[0].client.platform_version if target.name == LOCAL else ""
     package = pathlib.Path(__file__).parents[1]
-    rooms = ("core", "models", "training", "planning")
-    files = [package / "assembly.py", *(file for room in rooms for file in (package / room).glob("*.py"))]
+    files = [package / name for name in STEP_FILES]
+    files += [file for room in STEP_ROOMS for file in (package / room).glob("*.py")]
     parts = (
         sorted(settings.items()),
         (target.name, target.devices, target.kind, backend, channels),

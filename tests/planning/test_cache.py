@@ -1,11 +1,14 @@
 """Answers are kept, until something changes that they depend on."""
 
+import subprocess
+import sys
+
 import pytest
 from known_costs import COST, one_device
 from tiny_runs import tiny_config
 
 from hasnn_jax.planning import one_batch
-from hasnn_jax.planning.cache import keep_outcome, read_outcome
+from hasnn_jax.planning.cache import STEP_FILES, STEP_ROOMS, keep_outcome, read_outcome
 from hasnn_jax.planning.compilation import Outcome
 from hasnn_jax.planning.compiler_errors import Refusal
 
@@ -45,6 +48,15 @@ def test_answer_is_kept_until_something_it_depends_on_changes(tmp_path, monkeypa
         assert kept.read_bytes() == whole
         assert cached()
     assert len(compiled) == 9 + 6
+
+
+def test_all_code_behind_the_step_is_part_of_the_question():
+    program = "import sys, hasnn_jax.planning.compilation; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    tops = {name.split(".")[1] for name in done.stdout.split() if name.startswith("hasnn_jax.")}
+    # Settings are asked for by value; examples, weights and what serves them leave the step as it is.
+    beside = {"config", "data", "errors", "fingerprint", "guarded_reading", "interop", "lock", "lookup"}
+    assert tops - beside == {*STEP_ROOMS, *(name.removesuffix(".py") for name in STEP_FILES)}
 
 
 def newest(folder):
