@@ -28,7 +28,7 @@ SETTINGS = {
     "model.name": "has8_vgg_b1_m1_d1", "model.stem": "imagenet", "model.statistics_group": 32, "batch_size": 256,
     "log_every_steps": 3, "eval_every_epochs": 2, "optim.average_decay": 0.9,
 }  # fmt: skip
-DEVICES = {1: 1, 2: 4}  # virtual ones a process, by the number of processes
+DEVICES = {1: 1, 2: 2}  # virtual ones a process, by the number of processes
 SURVIVOR_SECONDS = 3  # before it is killed too, as a scheduler does
 
 
