@@ -48,6 +48,7 @@ class Run:
                 devices=DEVICES[self.count],
                 count=self.count,
                 optimisation=3,
+                stdout=log,
                 stderr=log,
             )
 
@@ -148,10 +149,12 @@ def main(argv: list[str] | None = None) -> collections.Counter:
             rounds += 1
             run = Run(pathlib.Path(folder) / f"run{rounds}", arguments.processes, arguments.epochs)
             for _ in range(min(arguments.kills_a_run, arguments.kills - phases.total())):
+                began = time.monotonic()
                 run.start()
                 wait_for_the_moment(run, rng, life, mid_save=rng.random() < 1 / 3)
                 if run.ended():
                     run.wait()
+                    life = min(life, time.monotonic() - began)  # the first one had to compile
                     break
                 phase = run.phase()
                 run.kill(rng.randrange(arguments.processes), number)
