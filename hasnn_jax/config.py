@@ -67,6 +67,7 @@ def default_config() -> ConfigDict:
     config.optim.weight_decay = 1e-3
     config.optim.momentum = 0.9  # of sgd, with Nesterov
     config.optim.clip_norm = placeholder(float)  # clip the gradient's global norm; None: never
+    config.optim.clip_rms = placeholder(float)  # clip the root mean square of each parameter's gradient; None: never
     config.optim.label_smoothing = 0.0  # share of the label's probability spread over all classes
     config.optim.average_decay = placeholder(float)  # of a moving average of the weights, to evaluate by; None: off
 
@@ -111,7 +112,8 @@ def validate(config: ConfigDict) -> None:
     _require(given, "optim.learning_rate", lambda v: v > 0, "a number above 0")
     _require(given, "optim.weight_decay", lambda v: v >= 0, "a number, 0 or more")
     _require(given, "optim.momentum", lambda v: 0 <= v < 1, "a number from 0 to below 1")
-    _require(given, "optim.clip_norm", lambda v: v is None or v > 0, "a number above 0, or None")
+    for key in ("optim.clip_norm", "optim.clip_rms"):
+        _require(given, key, lambda v: v is None or v > 0, "a number above 0, or None")
     _require(given, "optim.label_smoothing", lambda v: 0 <= v < 1, "a number from 0 to below 1")
     _require(given, "optim.average_decay", lambda v: v is None or 0 < v < 1, "a number between 0 and 1, or None")
     _require(given, "keep_best", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")

@@ -86,7 +86,8 @@ def build_schedule(config: ConfigDict, steps_per_epoch: int) -> optax.Schedule:
 def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.GradientTransformation:
     """The configured optimizer, with gradient clipping in front of it."""
     make = look_up("optimizer", settings.name, optimizers.OPTIMIZERS)
-    return optimizers.clipped(make(schedule, settings.weight_decay, settings.momentum), settings.clip_norm)
+    optimizer = make(schedule, settings.weight_decay, settings.momentum)
+    return optimizers.clipped(optimizer, norm=settings.clip_norm, rms=settings.clip_rms)
 
 
 def build_gradients(config: ConfigDict, model, mesh: Mesh, param_shardings: Any) -> Callable[..., Any]:

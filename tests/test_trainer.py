@@ -288,6 +288,7 @@ def test_bad_config_is_refused_in_one_line_before_anything_is_written(changes, m
     [
         {"optim__name": "sgd", "optim__learning_rate": 0.01, "optim__clip_norm": 1.0},
         {"optim__name": "adamw", "optim__label_smoothing": 0.1, "schedule__name": "warmup_cosine"},
+        {"optim__clip_rms": 0.01},
         {"model__dtype": "bfloat16", "model__statistics_group": 64},
     ],
     ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()),

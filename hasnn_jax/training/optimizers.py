@@ -67,6 +67,20 @@ OPTIMIZERS = {"adam": adam, "adamw": adamw, "sgd": sgd}
 SCHEDULES = {"constant": constant, "warmup_cosine": warmup_cosine}
 
 
-def clipped(optimizer: optax.GradientTransformation, clip_norm: float | None) -> optax.GradientTransformation:
-    """The optimizer, fed with gradients whose global norm is at most `clip_norm`; None leaves them."""
-    return optimizer if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+def clipped(
+    optimizer: optax.GradientTransformation, *, norm: float | None = None, rms: float | None = None
+) -> optax.GradientTransformation:
+    """The optimizer, fed with clipped gradients.
+
+    Args:
+      optimizer: gets the gradients clipped.
+      norm: the highest global norm, over all parameters; None leaves it.
+      rms: the highest root mean square of each parameter's gradient; None leaves it. Below what gradients usually have,
+        it makes every step's equally large, which a sum of a few very large ones needs (see FIDELITY.md).
+    """
+    limits = []
+    if rms is not None:
+        limits.append(optax.clip_by_block_rms(rms))
+    if norm is not None:
+        limits.append(optax.clip_by_global_norm(norm))
+    return optax.chain(*limits, optimizer) if limits else optimizer

@@ -100,7 +100,7 @@ def test_schedule_per_step_equals_pytorchs_stepped_per_step():
 
 def test_clipping_equals_pytorchs(x64):
     _, gradients = draw_problem()
-    ours = optimizers.clipped(optax.identity(), 2.0)
+    ours = optimizers.clipped(optax.identity(), norm=2.0)
     for scale in (0.01, 1.0, 100.0):
         gradient = {name: scale * value for name, value in gradients[0].items()}
         tensors = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in gradient.items()}

@@ -111,20 +111,37 @@ def test_every_optimizer_follows_its_schedule(name):
 
 @pytest.mark.parametrize(("gradient", "expected"), [((3.0, 4.0), (0.6, 0.8)), ((0.3, 0.4), (0.3, 0.4))])
 def test_clipping_bounds_the_norm_over_all_parameters(gradient, expected):
-    optimizer = optimizers.clipped(optax.identity(), 1.0)
+    optimizer = optimizers.clipped(optax.identity(), norm=1.0)
     gradients = {"a": jnp.array([gradient[0]]), "b": jnp.array(gradient[1])}
     updates, _ = optimizer.update(gradients, optimizer.init(gradients))
     np.testing.assert_allclose([updates["a"][0], updates["b"]], expected, rtol=1e-6)
 
 
-def test_clipping_comes_before_weight_decay():
-    optimizer = optimizers.clipped(optimizers.sgd(optax.constant_schedule(1.0), 0.5, momentum=0.0), 1.0)
+def test_clipping_the_root_mean_square_bounds_each_parameter_for_itself():
+    optimizer = optimizers.clipped(optax.identity(), rms=0.1)
+    gradients = {"large": jnp.array([3e6, -4e6]), "small": jnp.array([0.03, 0.04])}
+    updates, _ = optimizer.update(gradients, optimizer.init(gradients))
+    direction = np.array([3.0, -4.0]) / np.sqrt((3**2 + 4**2) / 2)
+    np.testing.assert_allclose(updates["large"], 0.1 * direction, rtol=1e-6)
+    np.testing.assert_array_equal(updates["small"], gradients["small"])
+
+
+def test_the_root_mean_square_is_clipped_before_the_norm():
+    optimizer = optimizers.clipped(optax.identity(), norm=1.0, rms=1.0)
+    gradients = {"a": jnp.array(1e6), "b": jnp.array(2.0)}
+    updates, _ = optimizer.update(gradients, optimizer.init(gradients))
+    np.testing.assert_allclose([updates["a"], updates["b"]], [2**-0.5, 2**-0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", ["norm", "rms"])
+def test_clipping_comes_before_weight_decay(limit):
+    optimizer = optimizers.clipped(optimizers.sgd(optax.constant_schedule(1.0), 0.5, momentum=0.0), **{limit: 1.0})
     np.testing.assert_allclose(first_updates(optimizer, gradient=100.0, param=4.0), [-(1.0 + 0.5 * 4.0)], rtol=1e-6)
 
 
-def test_no_clip_norm_leaves_the_optimizer_as_it_is():
+def test_without_limits_the_optimizer_stays_as_it_is():
     optimizer = optax.sgd(0.1)
-    assert optimizers.clipped(optimizer, None) is optimizer
+    assert optimizers.clipped(optimizer) is optimizer
 
 
 @pytest.mark.parametrize("table", [optimizers.OPTIMIZERS, optimizers.SCHEDULES])
