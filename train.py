@@ -7,13 +7,15 @@ Any setting is one override, such as --config.optim.learning_rate=3e-4; they are
 """
 
 import pathlib
+import signal
 import sys
+from collections.abc import Callable
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from hasnn_jax.command_line import config_fault, flags_parser
+from hasnn_jax.command_line import config_fault, define_config, flags_parser
 from hasnn_jax.errors import InputError
 from hasnn_jax.training import processes
 
@@ -24,16 +26,18 @@ def main() -> None:
     shipped = ", ".join(sorted(f"configs/{file.name}" for file in CONFIGS.glob("*.py")))
     if error := config_fault(sys.argv, known=f"; those that come with the project: {shipped}"):
         sys.exit(f"train.py: {error}")
-    config = config_flags.DEFINE_config_file("config", str(CONFIGS / "digits.py"), "what to train on what")
+    argv, config = define_config(sys.argv, str(CONFIGS / "digits.py"))
     workdir = flags.DEFINE_string("workdir", None, "folder of the run; by default runs/<name of the config file>")
     evaluate = flags.DEFINE_bool("evaluate", False, "only evaluate: the workdir's checkpoint, or model.init_from")
     flags.DEFINE_string("coordinator", None, "host:port of process 0, where processes are started by hand")
     flags.DEFINE_integer("process_count", None, "how many processes train together, where they are started by hand")
     flags.DEFINE_integer("process_index", None, "which of them this is, from 0")
-    app.run(lambda argv: run(argv, config, workdir, evaluate), flags_parser=flags_parser("train.py"))
+    app.run(lambda rest: run(rest, config, workdir, evaluate), argv, flags_parser=flags_parser("train.py"))
 
 
-def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, evaluate: flags.FlagHolder) -> None:
+def run(
+    argv: list[str], config: Callable[[], ConfigDict], workdir: flags.FlagHolder, evaluate: flags.FlagHolder
+) -> None:
     """Trains or evaluates as the flags say."""
     if len(argv) > 1:
         sys.exit(f"train.py: unexpected argument {argv[1]!r}; settings are given as --config.KEY=VALUE")
@@ -48,9 +52,12 @@ def run(argv: list[str], config: flags.FlagHolder, workdir: flags.FlagHolder, ev
     try:
         processes.start(*(flags.FLAGS[name].value for name in ("coordinator", "process_count", "process_index")))
         act = evaluate_weights if evaluate.value else train_and_evaluate
-        act(config.value, workdir.value or pathlib.Path("runs") / name)
+        act(config(), workdir.value or pathlib.Path("runs") / name)
     except InputError as error:
         sys.exit(f"train.py: {error}")
+    except KeyboardInterrupt:  # before the first step, or the second one
+        print("train.py: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags
+from ml_collections import ConfigDict, config_flags
 
-from hasnn_jax.config import unknown_override
+from hasnn_jax.config import override_fault, without_nones
 from hasnn_jax.errors import InputError
 
 
@@ -32,7 +33,27 @@ def config_fault(argv: Sequence[str], missing: str | None = None, known: str = "
         return InputError(missing)
     if files and not pathlib.Path(files[-1].partition(":")[0]).is_file():
         return InputError(f"no config file {files[-1]}{known}")
-    return unknown_override(argv)
+    return override_fault(argv)
+
+
+def define_config(argv: Sequence[str], default: str | None = None) -> tuple[list[str], Callable[[], ConfigDict]]:
+    """Defines the flag --config and its overrides, to be asked for before `absl.app.run`.
+
+    Args:
+      argv: the command line, with the program at its head.
+      default: the config file of a command line without --config.
+
+    Returns:
+      (the command line for `absl.app.run`, a function that gives the config once that has parsed it).
+    """
+    parsed, nones = without_nones(argv)
+    holder = config_flags.DEFINE_config_file("config", default, "what to train on what", sys_argv=parsed)
+
+    def config() -> ConfigDict:
+        holder.value.update_from_flattened_dict(dict.fromkeys(nones))
+        return holder.value
+
+    return parsed, config
 
 
 def flags_parser(program: str) -> Callable[[list[str]], list[str]]:

@@ -140,15 +140,33 @@ def validate(config: ConfigDict) -> None:
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 
 
-def unknown_override(argv: Sequence[str]) -> InputError | None:
-    """The error for the first `--config.KEY=VALUE` of a command line whose key does not exist; None if all do."""
+OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+
+
+def override_fault(argv: Sequence[str]) -> InputError | None:
+    """The error for a command line's first `--config.KEY=VALUE` whose key does not exist or cannot be None; or None."""
     known = flatten(default_config())
     for argument in argv:
-        if match := re.match(r"--?config\.([^=]+)", argument):
-            key = match[1]
+        if match := OVERRIDE.fullmatch(argument):
+            key, value = match.groups()
             if key not in known:
                 return _unknown_key(key, known)
+            if value == "None" and known[key] is not None:
+                return InputError(f"config.{key}: expected a value such as {known[key]!r}; got None")
     return None
+
+
+def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line without its `--config.KEY=None`, which ml_collections takes for a number or a name.
+
+    Returns:
+      (what is left, the keys). Of several overrides of a key the last one counts.
+    """
+    overrides = [match for match in map(OVERRIDE.fullmatch, argv) if match]
+    last = {match[1]: match[2] for match in overrides}
+    nones = [key for key, value in last.items() if value == "None"]
+    dropped = {match[0] for match in overrides if match[1] in nones or match[2] == "None"}
+    return [argument for argument in argv if argument not in dropped], nones
 
 
 def _unknown_key(key: str, known: Collection[str]) -> InputError:

@@ -2,11 +2,14 @@
 
 import gc
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LONGEST_REASON = 160  # TensorStore's have no line breaks, and end in its whole configuration
 
 
 def read_guarded(read: Callable[[], T]) -> tuple[T | None, str | None]:
@@ -29,9 +32,12 @@ def read_guarded(read: Callable[[], T]) -> tuple[T | None, str | None]:
 
     sys.unraisablehook = hear
     try:
-        found = read()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sharding info not provided", UserWarning)  # the file with it is gone
+            found = read()
     except Exception as error:  # a damaged checkpoint provokes errors of many kinds
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        reason = textwrap.shorten(line, LONGEST_REASON, placeholder=" ...")
     else:
         sys.unraisablehook = before
         return found, None

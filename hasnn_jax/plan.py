@@ -11,11 +11,12 @@ That it does not fit is an answer, too: the exit status is 0. It is 1 for an err
 import json
 import signal
 import sys
+from collections.abc import Callable
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
-from hasnn_jax.command_line import config_fault, flags_parser
+from hasnn_jax.command_line import config_fault, define_config, flags_parser
 from hasnn_jax.errors import InputError
 from hasnn_jax.planning.answer import describe
 from hasnn_jax.planning.cache import CACHE
@@ -30,7 +31,7 @@ def main() -> None:
     missing = "--config is missing, as in: --config configs/imagenet.py --topology v5e:16x16"
     if error := config_fault(sys.argv, missing):
         sys.exit(f"hasnn_jax.plan: {error}")
-    config = config_flags.DEFINE_config_file("config", None, "what to train on what")
+    argv, config = define_config(sys.argv)
     given = {
         "topology": flags.DEFINE_string("topology", None, f"the TPU slice, such as v5e:16x16; or {LOCAL}"),
         "examples": flags.DEFINE_integer("examples", None, "training examples; by default those of the data", 1),
@@ -38,10 +39,10 @@ def main() -> None:
         "cache_dir": flags.DEFINE_string("cache_dir", CACHE, "folder that answers are kept in"),
         "json": flags.DEFINE_bool("json", False, "print the answer as JSON"),
     }
-    app.run(lambda argv: run(argv, config, given), flags_parser=flags_parser("hasnn_jax.plan"))
+    app.run(lambda rest: run(rest, config, given), argv, flags_parser=flags_parser("hasnn_jax.plan"))
 
 
-def run(argv: list[str], config: flags.FlagHolder, given: dict[str, flags.FlagHolder]) -> None:
+def run(argv: list[str], config: Callable[[], ConfigDict], given: dict[str, flags.FlagHolder]) -> None:
     """Plans as the flags say."""
     logging.set_verbosity(logging.FATAL)
     values = {name: holder.value for name, holder in given.items()}
@@ -54,7 +55,7 @@ def run(argv: list[str], config: flags.FlagHolder, given: dict[str, flags.FlagHo
             ask_for_no_tpu()
         target = find_target(values["topology"])
         act = find_batch if values["find_batch"] else plan
-        answer = act(config.value, target, examples=values["examples"], cache=values["cache_dir"], say=tell)
+        answer = act(config(), target, examples=values["examples"], cache=values["cache_dir"], say=tell)
     except InputError as error:
         sys.exit(f"hasnn_jax.plan: {error}")
     print(json.dumps(answer, indent=2) if values["json"] else describe(answer))

@@ -107,9 +107,14 @@ def build_gradients(config: ConfigDict, model, mesh: Mesh, param_shardings: Any)
         return sharding.on_each_device(gradients, mesh, param_shardings)
     if parts > 1:
         share = config.batch_size // mesh.shape[sharding.DATA]
+        if share % parts:
+            raise InputError(
+                f"config.accumulate: expected a divisor of the {share} images that a device has of a batch of "
+                f"{config.batch_size}; got {parts}"
+            )
         raise InputError(
             f"config.accumulate: {parts} parts of the {share} images that a device has of a batch of "
             f"{config.batch_size} are no whole statistics groups of {group or config.batch_size}; set "
-            f"config.model.statistics_group to a divisor of {max(share // parts, 1)}, or accumulate fewer parts"
+            f"config.model.statistics_group to {share // parts} or a divisor of it, or accumulate fewer parts"
         )
     return gradients

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from hasnn_jax import data
-from hasnn_jax.config import CONTINUABLE, default_config, flatten, unknown_override, validate
+from hasnn_jax.config import CONTINUABLE, default_config, flatten, override_fault, validate, without_nones
 from hasnn_jax.errors import InputError
 from hasnn_jax.models import create_model, spiking_spec
 from hasnn_jax.training import optimizers
@@ -122,7 +122,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(key):
 
 @pytest.mark.parametrize("key", KEYS)
 def test_an_unknown_key_on_the_command_line_is_answered_with_the_nearest_one(key):
-    error = unknown_override(["train.py", "--workdir=x", f"--config.{misspelt(key)}=1"])
+    error = override_fault(["train.py", "--workdir=x", f"--config.{misspelt(key)}=1"])
     assert isinstance(error, InputError)
     assert str(error).startswith(f"unknown config key '{misspelt(key)}': ")
     assert str(error).endswith(f"; did you mean '{key}'?")
@@ -132,7 +132,24 @@ def test_an_unknown_key_on_the_command_line_is_answered_with_the_nearest_one(key
 @pytest.mark.parametrize("form", ["--config.{}=1", "-config.{}=1", "--config.{}"])
 def test_known_keys_pass_on_the_command_line(key, form):
     arguments = ["train.py", "--config=configs/digits.py", "--workdir=x", form.format(key), "1"]
-    assert unknown_override(arguments) is None
+    assert override_fault(arguments) is None
+
+
+OPTIONAL = sorted(key for key, value in flatten(default_config()).items() if value is None)
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_none_passes_on_the_command_line_where_it_means_something(key):
+    error = override_fault([f"--config.{key}=None"])
+    assert (error is None) == (key in OPTIONAL)
+    assert error is None or str(error).startswith(f"config.{key}: expected a value such as ")
+
+
+def test_nones_are_taken_out_of_the_command_line_and_the_last_override_counts():
+    rest = ["train.py", "--workdir=None", "--config.seed=3", "--config.model.name=x"]
+    assert without_nones(rest) == (rest, [])
+    assert without_nones([*rest, "--config.a.b=1", "-config.a.b=None"]) == (rest, ["a.b"])
+    assert without_nones([*rest, "--config.a.b=None", "--config.a.b=1"]) == ([*rest, "--config.a.b=1"], [])
 
 
 def test_missing_keys_are_named():

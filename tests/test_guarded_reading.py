@@ -2,6 +2,7 @@
 
 import sys
 import types
+import warnings
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_a_failure_gives_its_reason_in_one_line_and_only_dropped_reads_go_unhear
     drop(RuntimeError("something else"))
     drop(ValueError("Event loop is closed"))
     assert heard == ["something else", "Event loop is closed"]
+
+
+def test_a_long_reason_is_cut_and_the_missing_shardings_are_not_warned_of(recwarn):
+    def read():
+        warnings.warn("Sharding info not provided when restoring.", UserWarning, stacklevel=1)
+        raise ValueError("NOT_FOUND: " + "no such file " * 100)
+
+    _, reason = read_guarded(read)
+    assert reason.startswith("NOT_FOUND: no such file")
+    assert reason.endswith(" ...")
+    assert len(reason) <= 160
+    assert not recwarn.list
 
 
 def test_an_error_without_words_is_named():

@@ -57,8 +57,10 @@ def test_one_override_trains_on_the_digits(override, tmp_path):
 
 @pytest.mark.slow
 def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
-    done = run_train(*SHORT, cwd=tmp_path, HOME=str(tmp_path), JAX_COMPILATION_CACHE_DIR=None)
+    unclipped = "--config.optim.clip_rms=None"
+    done = run_train(*SHORT, unclipped, cwd=tmp_path, HOME=str(tmp_path), JAX_COMPILATION_CACHE_DIR=None)
     assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "runs/digits/config.json").read_bytes())["optim.clip_rms"] is None
     lines = done.stderr.splitlines()
     assert lines[0].split() == ["data", "digits:", "1,438", "training", "and", "359", "test", "images"]
     assert sum(line.startswith("step ") and " left" in line and "images/s" in line for line in lines) == 4
@@ -72,6 +74,11 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     [
         (["--config.optim.learning_rat=1"], "unknown config key 'optim.learning_rat'"),
         (["--config.epochs=many"], "invalid literal for int() with base 10: 'many'"),
+        (["--config.epochs=None"], "config.epochs: expected a value such as 100; got None"),
+        (
+            ["--coordinator=host", "--process_count=2", "--process_index=0"],
+            "--coordinator: expected HOST:PORT of process 0, got 'host'",
+        ),
         (["--config", "configs/nowhere.py"], "no config file configs/nowhere.py; those that come with the project: "),
         (["--config=configs/nowhere.py", "--config.epochs=2"], "no config file configs/nowhere.py"),
         (["--workdirs=x"], "Unknown command line flag 'workdirs'. Did you mean: workdir"),

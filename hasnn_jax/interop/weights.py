@@ -71,11 +71,12 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return ocp.load(checkpoint.absolute(), abstract), about_weights, settings
 
     found, reason = read_guarded(read)
+    advice = "copy it anew" if workdir is None else "training that goes on lays it aside and uses the one before"
     if found is None:
-        raise InputError(f"{checkpoint}: cannot be read ({reason}); copy it anew")
+        raise InputError(f"{checkpoint}: cannot be read ({reason}); {advice}")
     state, about_weights, settings = found
     if about_weights.get("fingerprint", fingerprint(state)) != fingerprint(state):
-        raise InputError(f"{checkpoint}: is damaged, its numbers are others than were saved; copy it anew")
+        raise InputError(f"{checkpoint}: is damaged, its numbers are others than were saved; {advice}")
     if state.get("average"):
         state["params"] = state["average"]
     return {name: state[name] for name in COLLECTIONS}, dict(settings or {})

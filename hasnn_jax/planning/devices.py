@@ -74,8 +74,8 @@ def find_target(topology: str) -> Target:
     chip = require_known(topology)
     if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
         raise InputError(
-            f"--topology {topology}: the compiler for TPUs is missing; run: pip install 'hasnn_jax[tpu]' (in a "
-            "checkout pip install -e '.[tpu]'), which takes the libtpu that belongs to the jax that is installed"
+            f"--topology {topology}: the compiler for TPUs is missing; run: pip install -e '.[tpu]' (outside of "
+            "a checkout pip install 'hasnn_jax[tpu]'), which takes the libtpu that belongs to the jax that is installed"
         )
     try:
         found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **chip.options)

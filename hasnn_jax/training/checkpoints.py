@@ -6,10 +6,10 @@ is either without effect or found; the checkpoint before is used then.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -159,9 +159,10 @@ def set_damaged_aside(directory: pathlib.Path) -> list[str]:
 
 
 def _set_aside(directory: pathlib.Path, step: int, fault: str) -> str:
-    place = directory.parent / "damaged" / str(step)
-    place.parent.mkdir(exist_ok=True)
-    shutil.rmtree(place, ignore_errors=True)
+    folder = directory.parent / "damaged"
+    folder.mkdir(exist_ok=True)
+    names = itertools.chain([str(step)], (f"{step}.{count}" for count in itertools.count(2)))
+    place = next(folder / name for name in names if not (folder / name).exists())
     (directory / str(step)).rename(place)
     return f"the checkpoint of step {step} is damaged ({fault}); it lies in {place} now"
 

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM, turned into a question that the training loop asks between steps."""
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -13,7 +14,7 @@ class StopRequest:
     """Catches SIGINT and SIGTERM while in use as a context manager; a second signal acts at once.
 
     Where several processes train together, JAX's runtime catches SIGTERM in each and lets all of them stop at the same
-    point, whichever it has reached; SIGINT acts at once.
+    point, whichever it has reached; a first SIGINT is passed on to it as SIGTERM.
     """
 
     def __init__(self) -> None:
@@ -23,8 +24,8 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if self._alone and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM) if self._alone else (signal.SIGINT,):
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -39,8 +40,11 @@ class StopRequest:
         return self._here
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._here = True
         self._restore()
+        if self._alone:
+            self._here = True
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

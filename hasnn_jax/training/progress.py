@@ -20,7 +20,7 @@ class Progress:
     def __init__(self, total: int, start: int, batch_size: int, *, shown: bool = True):
         self._shown = shown
         self._total, self._start, self._done, self._batch_size = total, start, start, batch_size
-        self._began = time.monotonic()
+        self._began = self._first = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
@@ -54,6 +54,8 @@ class Progress:
     def advance(self) -> None:
         """One more step is done."""
         self._done += 1
+        if self._done == self._start + 1:
+            self._first = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._batch_size)
 
@@ -65,9 +67,16 @@ class Progress:
         if news:
             self.say(f"step {self._done}/{self._total}  {news}")
             return
-        left = (self._total - self._done) * self._batch_size / max(self.images_per_second, 1e-9)
-        speed = f"{self.images_per_second:.0f} images/s, {format_duration(left)} left"
-        self.say(f"step {self._done}/{self._total}  {metrics}  {speed}")
+        pace = self._pace()
+        left = (self._total - self._done) * self._batch_size / max(pace, 1e-9)
+        self.say(f"step {self._done}/{self._total}  {metrics}  {pace:.0f} images/s, {format_duration(left)} left")
+
+    def _pace(self) -> float:
+        """Images/s since the first step's end: that step waited for the compiler."""
+        steps = self._done - self._start - 1
+        if not steps:
+            return self.images_per_second
+        return steps * self._batch_size / max(time.monotonic() - self._first, 1e-9)
 
     def say(self, text: str) -> None:
         """Prints a line that stays, above the bar where there is one."""

@@ -28,8 +28,8 @@ def claim_workdir(
       continuable: keys that may differ from the run already there.
 
     Raises:
-      InputError: the folder cannot be written, is at work already, or holds a run with other settings. Nothing in it is
-        changed then.
+      InputError: the folder cannot be written, is at work already, or holds a run with other settings; or the processes
+        have different ones. Nothing in it is changed then.
     """
     if "://" in str(path):
         raise InputError(
@@ -37,6 +37,7 @@ def claim_workdir(
         )
     workdir = pathlib.Path(path).expanduser().absolute()
     settings = json.loads(json.dumps(settings))  # tuples and the like as JSON will give them back
+    processes.require_same(settings)
     with contextlib.ExitStack() as stack:
         processes.on_main(lambda: _claim(workdir, settings, continuable, stack))
         if blind := processes.wherever(not (workdir / CONFIG_FILE).is_file()):
@@ -49,6 +50,8 @@ def claim_workdir(
 
 def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], continuable: Set[str], stack) -> None:
     record = workdir / CONFIG_FILE
+    if workdir.is_file():
+        raise InputError(f"workdir {workdir}: is a file; name a folder, which is made if it does not exist")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(held(workdir, f"workdir {workdir}: another run is at work in it; choose another --workdir"))

@@ -195,6 +195,12 @@ def test_numbers_that_were_changed_without_a_trace_are_noticed(tmp_path, everywh
     state, said = restored(tmp_path / "run", everywhere)
     assert int(state.step) == 4
     assert "other numbers than were saved" in said[0]
+    assert (tmp_path / "run" / "damaged" / "9").is_dir()
+
+    shutil.copytree(tmp_path / "other" / "9" / "state", checkpoint / "state")  # what is laid aside stays there
+    _, said = restored(tmp_path / "run", everywhere)
+    assert "it lies in" in said[0]
+    assert (tmp_path / "run" / "damaged" / "9.2").is_dir()
 
 
 def test_where_every_checkpoint_is_damaged_the_run_stops_and_they_stay(tmp_path, everywhere):

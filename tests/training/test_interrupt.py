@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 
+import jax
 import pytest
 
 from hasnn_jax.training.interrupt import StopRequest
@@ -50,6 +51,15 @@ def test_a_second_ctrl_c_interrupts():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert stop.requested()
+
+
+def test_with_other_processes_a_first_ctrl_c_goes_to_jaxs_runtime_as_sigterm(received, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with StopRequest():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert received == [signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGINT)
+        assert received == [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.mark.parametrize("signals", [0, 1])

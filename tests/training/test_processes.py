@@ -78,6 +78,7 @@ def test_open_mpi_5_which_does_not_say_where_process_0_is_wants_flags(joined):
     [
         (("host:1", None, None), r"^--process_count, --process_index: missing; .* go together$"),
         ((None, 2, 0), r"^--coordinator: missing"),
+        (("host", 2, 0), r"^--coordinator: expected HOST:PORT of process 0, got 'host'$"),
         (("host:1", 2, 2), r"^--process_index: expected 0 to 1 for 2 processes, got 2$"),
         (("host:1", 2, -1), r"^--process_index: expected 0 to 1 for 2 processes, got -1$"),
     ],
@@ -104,6 +105,15 @@ def test_alone_a_process_speaks_for_itself():
     assert processes.on_main(lambda: [1, "two"]) == [1, "two"]
     assert processes.wherever(True) == [0]
     assert processes.wherever(False) == []
+
+
+def test_processes_with_different_settings_are_refused_by_all(monkeypatch):
+    processes.require_same({"epochs": 1})
+    monkeypatch.setattr(processes, "on_main", lambda act: {"epochs": 1, "seed": 7})
+    monkeypatch.setattr(processes, "first_told", lambda text: text)
+    processes.require_same({"epochs": 1, "seed": 7})
+    with pytest.raises(InputError, match=r"has another config: epochs is 2 there, 1 in process 0; start all"):
+        processes.require_same({"epochs": 2, "seed": 7})
 
 
 def test_nothing_that_the_command_imports_starts_jax_before_the_processes_are_joined():

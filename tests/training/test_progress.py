@@ -55,8 +55,23 @@ def test_away_from_a_terminal_a_report_is_one_plain_line(capsys, clock):
         clock.now += 50.0
         bar.report("loss 1.234, accuracy 50.0%")
     captured = capsys.readouterr()
-    assert captured.err == "step 25/100  loss 1.234, accuracy 50.0%  8 images/s, 2m30s left\n"
+    assert captured.err == "step 25/100  loss 1.234, accuracy 50.0%  8 images/s, 2m36s left\n"
     assert captured.out == ""
+
+
+def test_the_time_left_does_not_count_the_wait_for_the_compiler(capsys, clock):
+    with Progress(total=101, start=0, batch_size=10) as bar:
+        clock.now += 60.0
+        bar.advance()
+        bar.report("compiled")
+        for _ in range(50):
+            bar.advance()
+        clock.now += 25.0
+        bar.report("going")
+        assert bar.images_per_second == 510 / 85
+    compiled, going = capsys.readouterr().err.splitlines()
+    assert compiled.startswith("step 1/101  compiled  ")
+    assert going == "step 51/101  going  20 images/s, 25s left"
 
 
 def test_news_of_a_step_already_shown_are_a_line_without_the_rest(capsys):
@@ -73,7 +88,7 @@ def test_speed_and_time_left_count_this_session_only(capsys, clock):
         clock.now += 4.0
         assert (bar.seconds, bar.images_per_second) == (4.0, 50.0)
         bar.report("m")
-    assert capsys.readouterr().err == "step 80/100  m  50 images/s, 4s left\n"
+    assert capsys.readouterr().err == "step 80/100  m  48 images/s, 4s left\n"
 
 
 def test_a_report_in_the_first_instant_does_not_divide_by_zero(capsys, clock):
