@@ -55,9 +55,10 @@ def run(
         act(config(), workdir.value or pathlib.Path("runs") / name)
     except InputError as error:
         sys.exit(f"train.py: {error}")
-    except KeyboardInterrupt:  # before the first step, or the second one
-        print("train.py: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt:  # before the first step, or a second one
+        print("train.py: interrupted", file=sys.stderr, flush=True)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)  # at once: winding JAX up in the middle of a compilation may crash
 
 
 if __name__ == "__main__":
