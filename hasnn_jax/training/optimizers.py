@@ -75,8 +75,8 @@ def clipped(
     Args:
       optimizer: gets the gradients clipped.
       norm: the highest global norm, over all parameters; None leaves it.
-      rms: the highest root mean square of each parameter's gradient; None leaves it. Below what gradients usually have,
-        it makes every step's equally large, which a sum of a few very large ones needs (see FIDELITY.md).
+      rms: the highest root mean square of each parameter's gradient; None leaves it. Far below what gradients usually
+        have, it gives all steps the same weight, where a few very large ones outweighed the rest (see FIDELITY.md).
     """
     limits = []
     if rms is not None:

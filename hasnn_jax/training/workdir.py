@@ -12,6 +12,7 @@ from hasnn_jax.lock import held
 from hasnn_jax.training import processes
 
 CONFIG_FILE = "config.json"
+PER_HOST = frozenset({"data.data_dir", "data.workers", "model.init_from"})  # may differ between a run's processes
 
 
 @contextlib.contextmanager
@@ -37,7 +38,7 @@ def claim_workdir(
         )
     workdir = pathlib.Path(path).expanduser().absolute()
     settings = json.loads(json.dumps(settings))  # tuples and the like as JSON will give them back
-    processes.require_same(settings)
+    processes.require_same({key: value for key, value in settings.items() if key not in PER_HOST})
     with contextlib.ExitStack() as stack:
         processes.on_main(lambda: _claim(workdir, settings, continuable, stack))
         if blind := processes.wherever(not (workdir / CONFIG_FILE).is_file()):

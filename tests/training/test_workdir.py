@@ -128,6 +128,13 @@ def test_a_bucket_is_to_be_mounted(bucket):
         claim(bucket)
 
 
+def test_processes_have_to_agree_on_all_but_what_a_host_has_of_its_own(tmp_path, monkeypatch):
+    compared = []
+    monkeypatch.setattr(module.processes, "require_same", compared.append)
+    claim(tmp_path / "run", {"seed": 1, "data.data_dir": "/local", "data.workers": 2, "model.init_from": "w"})
+    assert compared == [{"seed": 1}]
+
+
 def test_a_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"^workdir .*/file/run: cannot be written \(.+\); choose another --workdir$"):
