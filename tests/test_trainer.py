@@ -274,7 +274,7 @@ def test_in_bfloat16_only_synapses_are_and_what_accumulates_stays_float32(tmp_pa
         ({"batch_size": 4096}, "batch_size: 4096 images are more than the 1,438"),
         ({"optim__rate": 1.0}, "unknown config key 'optim.rate'"),
         ({"accumulate": 3}, r"accumulate: expected a divisor of the \d+ images .* of a batch of 256; got 3"),
-        ({"accumulate": 2}, r"no whole statistics groups of 256; set config.model.statistics_group to \d+ or a divisor"),
+        ({"accumulate": 2}, r"no whole statistics groups of 256; set config.model.statistics_group to \d+ or"),
     ],
 )
 def test_bad_config_is_refused_in_one_line_before_anything_is_written(changes, message, tmp_path):

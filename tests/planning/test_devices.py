@@ -32,5 +32,5 @@ def test_impossible_size_is_refused_before_the_compiler_sees_it(topology):
 def test_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda _: None)
     monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
-    with pytest.raises(InputError, match=r"pip install 'hasnn_jax\[tpu\]' .* pip install -e '\.\[tpu\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '\.\[tpu\]' .* pip install 'hasnn_jax\[tpu\]'"):
         find_target("v5e:2x4")
