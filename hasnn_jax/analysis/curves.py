@@ -14,7 +14,6 @@ def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: st
       title: above the picture.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
 
     records = list(records)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -29,8 +28,8 @@ def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: st
         axes.set(xlabel="epoch", ylabel=label)
         if name == "loss":
             axes.set_yscale("log")
-            for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                set_formatter(LogFormatter(labelOnlyBase=False))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.4g}" if f"{value:e}"[0] in "25" else "")
         axes.grid(alpha=0.3, which="both")
         if axes.lines:
             axes.legend(loc="best")
