@@ -97,6 +97,8 @@ _POSITIVE_WHOLE = (
     "save_every_epochs", "keep_checkpoints", "accumulate",
 )  # fmt: skip
 
+_OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+
 
 def validate(config: ConfigDict) -> None:
     """Raises InputError for an unknown key or a value out of range; names are checked where they become objects."""
@@ -140,14 +142,11 @@ def validate(config: ConfigDict) -> None:
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 
 
-OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
-
-
 def override_fault(argv: Sequence[str]) -> InputError | None:
     """The error for a command line's first `--config.KEY=VALUE` whose key does not exist or cannot be None; or None."""
     known = flatten(default_config())
     for argument in argv:
-        if match := OVERRIDE.fullmatch(argument):
+        if match := _OVERRIDE.fullmatch(argument):
             key, value = match.groups()
             if key not in known:
                 return _unknown_key(key, known)
@@ -162,7 +161,7 @@ def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     Returns:
       (what is left, the keys). Of several overrides of a key the last one counts.
     """
-    overrides = [match for match in map(OVERRIDE.fullmatch, argv) if match]
+    overrides = [match for match in map(_OVERRIDE.fullmatch, argv) if match]
     last = {match[1]: match[2] for match in overrides}
     nones = [key for key, value in last.items() if value == "None"]
     dropped = {match[0] for match in overrides if match[1] in nones or match[2] == "None"}

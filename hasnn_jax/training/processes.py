@@ -47,13 +47,13 @@ def start(
         missing = [name for name, value in given.items() if value is None]
         if missing:
             raise InputError(f"{', '.join(missing)}: missing; {', '.join(given)} go together")
-        _require_in_range(coordinator, count, index)
+        _require_valid(coordinator, count, index)
         _join(f"flags: process {index} of {count}", coordinator, count, index)
     elif launcher := _launcher(environment):
         _join(launcher)
 
 
-def _require_in_range(coordinator: Any, count: Any, index: Any) -> None:
+def _require_valid(coordinator: Any, count: Any, index: Any) -> None:
     if not re.fullmatch(r".+:\d+", coordinator):
         raise InputError(f"--coordinator: expected HOST:PORT of process 0, got {coordinator!r}")
     if count < 1 or not 0 <= index < count:
@@ -142,15 +142,6 @@ def first_told(text: str | None) -> str | None:
     texts = multihost_utils.process_allgather(np.frombuffer(encoded, np.uint8))
     told = [bytes(row).decode(errors="replace").strip() for row in texts]
     return next(filter(None, told), None)
-
-
-def require_same(settings: Mapping[str, Any]) -> None:
-    """Raises InputError in all processes if one of them has other settings, plain values, than process 0."""
-    first = on_main(lambda: dict(settings))
-    odd = [key for key in sorted(first.keys() | settings.keys()) if first.get(key) != settings.get(key)]
-    listed = ", ".join(f"{key} is {settings.get(key)!r} there, {first.get(key)!r} in process 0" for key in odd[:5])
-    if told := first_told(f"process {jax.process_index()} has another config: {listed}" if odd else None):
-        raise InputError(f"{told}; start all of them with the same command")
 
 
 def wherever(condition: bool) -> list[int]:

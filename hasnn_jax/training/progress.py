@@ -74,7 +74,7 @@ class Progress:
     def _pace(self) -> float:
         """Images/s since the first step's end: that step waited for the compiler."""
         steps = self._done - self._start - 1
-        if not steps:
+        if steps < 1:
             return self.images_per_second
         return steps * self._batch_size / max(time.monotonic() - self._first, 1e-9)
 

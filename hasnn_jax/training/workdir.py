@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
+import jax
+
 from hasnn_jax.errors import InputError
 from hasnn_jax.lock import held
 from hasnn_jax.training import processes
@@ -38,7 +40,7 @@ def claim_workdir(
         )
     workdir = pathlib.Path(path).expanduser().absolute()
     settings = json.loads(json.dumps(settings))  # tuples and the like as JSON will give them back
-    processes.require_same({key: value for key, value in settings.items() if key not in PER_HOST})
+    _require_same_in_all_processes(settings)
     with contextlib.ExitStack() as stack:
         processes.on_main(lambda: _claim(workdir, settings, continuable, stack))
         if blind := processes.wherever(not (workdir / CONFIG_FILE).is_file()):
@@ -73,12 +75,23 @@ def _read_settings(record: pathlib.Path) -> dict[str, Any]:
     return settings
 
 
+def _require_same_in_all_processes(settings: Mapping[str, Any]) -> None:
+    listed = _differences(settings, processes.on_main(lambda: dict(settings)), "in process 0", PER_HOST)
+    told = f"process {jax.process_index()} has another config: {listed}" if listed else None
+    if told := processes.first_told(told):
+        raise InputError(f"{told}; start all of them with the same command")
+
+
 def _require_same_run(workdir, old: Mapping[str, Any], new: Mapping[str, Any], continuable: Set[str]) -> None:
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    if odd := [key for key in changed if key not in continuable]:
-        listed = ", ".join(f"{key} is {old.get(key)!r} there, {new.get(key)!r} here" for key in odd[:5])
-        more = f", and {len(odd) - 5} more" if len(odd) > 5 else ""
-        raise InputError(f"workdir {workdir}: holds another config's run ({listed}{more}); choose another --workdir")
+    if listed := _differences(old, new, "here", continuable):
+        raise InputError(f"workdir {workdir}: holds another config's run ({listed}); choose another --workdir")
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], place: str, may_differ: Set[str]) -> str:
+    """The first few settings that differ but may not; "" if there are none."""
+    odd = [k for k in sorted((there.keys() | here.keys()) - may_differ) if there.get(k) != here.get(k)]
+    listed = ", ".join(f"{key} is {there.get(key)!r} there, {here.get(key)!r} {place}" for key in odd[:5])
+    return listed + (f", and {len(odd) - 5} more" if len(odd) > 5 else "")
 
 
 def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:

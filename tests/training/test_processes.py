@@ -107,15 +107,6 @@ def test_alone_a_process_speaks_for_itself():
     assert processes.wherever(False) == []
 
 
-def test_processes_with_different_settings_are_refused_by_all(monkeypatch):
-    processes.require_same({"epochs": 1})
-    monkeypatch.setattr(processes, "on_main", lambda act: {"epochs": 1, "seed": 7})
-    monkeypatch.setattr(processes, "first_told", lambda text: text)
-    processes.require_same({"epochs": 1, "seed": 7})
-    with pytest.raises(InputError, match=r"has another config: epochs is 2 there, 1 in process 0; start all"):
-        processes.require_same({"epochs": 2, "seed": 7})
-
-
 def test_nothing_that_the_command_imports_starts_jax_before_the_processes_are_joined():
     program = (
         "import sys; sys.argv = ['train.py']; import train, jax._src.xla_bridge as bridge; "

@@ -129,10 +129,14 @@ def test_a_bucket_is_to_be_mounted(bucket):
 
 
 def test_processes_have_to_agree_on_all_but_what_a_host_has_of_its_own(tmp_path, monkeypatch):
-    compared = []
-    monkeypatch.setattr(module.processes, "require_same", compared.append)
-    claim(tmp_path / "run", {"seed": 1, "data.data_dir": "/local", "data.workers": 2, "model.init_from": "w"})
-    assert compared == [{"seed": 1}]
+    first = {"epochs": 1, "seed": 7, "data.data_dir": "/local", "data.workers": 2, "model.init_from": "w"}
+    monkeypatch.setattr(module.processes, "on_main", lambda act: first)
+    monkeypatch.setattr(module.processes, "first_told", lambda text: text)
+    with pytest.raises(InputError, match=r"has another config: epochs is 2 there, 1 in process 0; start all"):
+        claim(tmp_path / "run", {**first, "epochs": 2})
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="do not see it"):  # agreed, and on to the folder, which is not made here
+        claim(tmp_path / "run", {**first, "data.data_dir": "/other", "data.workers": 0, "model.init_from": None})
 
 
 def test_a_path_below_a_file_is_refused(tmp_path):
