@@ -1,11 +1,11 @@
 """Speed and memory of the input pipeline: 224 pixels, JPEG, random resized crop, flip, batches of 64.
 
-    python benchmarks/data_pipeline.py                       # on JPEGs made here from two photographs
-    python benchmarks/data_pipeline.py --data_dir DIR        # on class folders of your own
+    python benchmarks/data_pipeline.py                       # on JPEGs that are created from two photographs
+    python benchmarks/data_pipeline.py --data_dir DIR        # on your own folder of classes
 
-Compares the pipeline with a bare loop that decodes and resizes with the same codec, in interleaved rounds: both use all
-cores, the loop by one process each. Then reads 20,000 images and looks at the memory of all processes. Prints JSON.
-Needs psutil, and scikit-learn for the photographs.
+Compares the pipeline with a bare loop that decodes and resizes with the same codec, in alternating rounds. Both use all
+cores; the loop runs in one process per core. Then reads 20,000 images and measures the memory of all processes. Prints
+JSON. Needs psutil, and scikit-learn for the photographs.
 """
 
 import argparse
@@ -26,16 +26,16 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from hasnn_jax.data import Preparation, Reading, Source, open_folder, train_batches
+from hasnn_jax.data import Preprocessing, Reading, Source, open_folder, train_batches
 
 SIZE, BATCH = 224, 64
-ROUNDS, WARM_UP, TIMED = 5, 12, 32  # batches that empty the buffers, and that are timed
+ROUNDS, WARM_UP, TIMED = 5, 12, 32  # WARM_UP batches empty the buffers before TIMED batches are timed
 MEMORY_AT = (2_000, 5_000, 10_000, 15_000, 20_000)  # images
 CORES = os.cpu_count() or 1
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures speed and memory, and prints them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=pathlib.Path)
     parser.add_argument("--workers", type=int, default=CORES)
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def make_images(folder: pathlib.Path, count: int = 1_000) -> None:
-    """JPEGs of ImageNet's usual size and quality: random parts of two photographs."""
+    """Creates JPEGs with the typical size and quality of ImageNet: random crops of two photographs."""
     from sklearn.datasets import load_sample_images
 
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def make_images(folder: pathlib.Path, count: int = 1_000) -> None:
 
 
 def measure_speeds(source: Source, workers: int) -> dict[str, list[float]]:
-    """Images/s by way of reading, a number for each round."""
+    """Images/s of each way of reading, one number for each round."""
     ways = {f"pipeline, {workers} workers": workers, "pipeline, threads": 0}
     speeds: dict[str, list[float]] = {"bare loop": [], **{name: [] for name in ways}}
     files = [source.train[i]["name"] for i in range(len(source.train))]
@@ -83,7 +83,7 @@ def measure_speeds(source: Source, workers: int) -> dict[str, list[float]]:
         for name, count in ways.items():
             speeds[name].append(pipeline_speed(source, count))
         with multiprocessing.get_context("spawn").Pool(CORES) as pool:
-            pool.map(bare_loop, [files[:16]] * CORES, chunksize=1)  # the processes start
+            pool.map(bare_loop, [files[:16]] * CORES, chunksize=1)  # only starts the processes
             began = time.perf_counter()
             pool.map(bare_loop, shares, chunksize=1)
             speeds["bare loop"].append(each * CORES / (time.perf_counter() - began))
@@ -91,13 +91,13 @@ def measure_speeds(source: Source, workers: int) -> dict[str, list[float]]:
 
 
 def batches(source: Source, workers: int):
-    """The stream that is measured."""
-    preparation = Preparation(len(source.classes), SIZE, crop_scale=0.08, flip=True)
-    return train_batches(source.train, preparation, batch_size=BATCH, seed=0, reading=Reading(workers=workers))
+    """The training batches whose speed and memory are measured."""
+    preprocessing = Preprocessing(len(source.classes), SIZE, crop_scale=0.08, flip=True)
+    return train_batches(source.train, preprocessing, batch_size=BATCH, seed=0, reading=Reading(workers=workers))
 
 
 def pipeline_speed(source: Source, workers: int) -> float:
-    """Images/s once the buffers that fill while processes start are read empty."""
+    """Images/s after the warm-up: while the processes start, batches accumulate in the buffers."""
     with contextlib.closing(batches(source, workers)) as stream:
         for _ in itertools.islice(stream, WARM_UP):
             pass
@@ -108,7 +108,7 @@ def pipeline_speed(source: Source, workers: int) -> float:
 
 
 def bare_loop(files: Sequence[str]) -> int:
-    """Decodes and resizes, and nothing else; the last pixel is returned so that nothing can be left out."""
+    """Only decodes and resizes. Returns the last pixel, so that no work can be skipped."""
     pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
     for file in files:
         with Image.open(io.BytesIO(pathlib.Path(file).read_bytes())) as image:
@@ -118,7 +118,7 @@ def bare_loop(files: Sequence[str]) -> int:
 
 
 def measure_memory(source: Source, workers: int) -> dict[str, float]:
-    """MiB in use (unique to each process, and its children's) after so many images."""
+    """MiB that this process and its children use (unique set size), by the number of images read."""
     used = {}
     with contextlib.closing(batches(source, workers)) as stream:
         read = 0

@@ -1,7 +1,7 @@
-"""Trains the port and the PyTorch twin side by side, in float32: same first weights, same batches of real digits.
+"""Trains the port and the PyTorch twin in float32, with the same initial weights and the same batches of real digits.
 
-    python benchmarks/port_against_twin.py             # a quarter of an hour on two cores
-    python benchmarks/port_against_twin.py --draw      # only the picture, from the numbers of the last run
+    python benchmarks/port_against_twin.py             # takes a quarter of an hour on two cores
+    python benchmarks/port_against_twin.py --draw      # only draws the figure, from the numbers of the last run
 
 Writes `benchmarks/results/port_against_twin.json` and `docs/port_against_twin.png`. Needs the extra `peers`.
 """
@@ -22,9 +22,9 @@ import torch_twin
 from tqdm import tqdm
 
 import hasnn_jax
-from hasnn_jax.data import Preparation, evaluation_batches, open_digits, train_batches
+from hasnn_jax.data import Preprocessing, evaluation_batches, open_digits, train_batches
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.models import HybridResNet, Paths
+from hasnn_jax.models import HybridResNet, LayerFactory
 from hasnn_jax.training.optimizers import adam
 from hasnn_jax.training.state import create_state
 from hasnn_jax.training.steps import gradients, train_step, unit_images
@@ -33,13 +33,13 @@ HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results/port_against_twin.json"
 PICTURE = HERE.parent / "docs/port_against_twin.png"
 SIZE: dict[str, Any] = {"num_classes": 10, "stage_sizes": (1, 1, 1, 1), "base_width": 16}
-RECIPE = {"learning_rate": 1e-3, "weight_decay": 1e-3}  # Adam with L2, the release's for small data sets
+RECIPE = {"learning_rate": 1e-3, "weight_decay": 1e-3}  # Adam with L2, as the release uses it for small data sets
 BATCH, TEST_BATCH, STEPS, IMAGE_SIZE = 16, 64, 200, 32
-PREPARATION = Preparation(num_classes=10, image_size=IMAGE_SIZE)
+PREPROCESSING = Preprocessing(num_classes=10, image_size=IMAGE_SIZE)
 
 
 def main() -> None:
-    """Measures and draws."""
+    """Trains both, unless only the figure is wanted; draws the figure and prints a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--draw", action="store_true")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(seeds: int) -> dict[str, Any]:
-    """Losses of every step and final test accuracies, by seed."""
+    """Training loss of every step and final test accuracy, for each seed."""
     runs = []
     source = open_digits()
     train = jit_training()
@@ -61,8 +61,8 @@ def measure(seeds: int) -> dict[str, Any]:
         torch.manual_seed(seed)
         twin = torch_twin.HybridResNet(**SIZE, in_channels=1)
         weights = {name: tensor.numpy().copy() for name, tensor in twin.state_dict().items()}
-        batches = list(itertools.islice(train_batches(source.train, PREPARATION, batch_size=BATCH, seed=seed), STEPS))
-        tests = list(evaluation_batches(source.test, PREPARATION, batch_size=TEST_BATCH))
+        batches = list(itertools.islice(train_batches(source.train, PREPROCESSING, batch_size=BATCH, seed=seed), STEPS))
+        tests = list(evaluation_batches(source.test, PREPROCESSING, batch_size=TEST_BATCH))
         twin_losses, twin_accuracy = run_twin(twin, batches, tests)
         port_losses, port_accuracy = run_port(train, weights, batches, tests)
         runs.append(
@@ -73,7 +73,7 @@ def measure(seeds: int) -> dict[str, Any]:
 
 
 def run_twin(twin, batches, tests) -> tuple[list[float], float]:
-    """Losses and final accuracy of the PyTorch twin, by PyTorch's own optimizer."""
+    """Losses and final accuracy of the PyTorch twin, trained with PyTorch's optimizer."""
     optimizer = torch.optim.Adam(twin.parameters(), lr=RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
     losses = []
     twin.train()
@@ -94,8 +94,8 @@ def twin_images(batch):
 
 
 def jit_training():
-    """The port, its optimizer, and its compiled training and evaluation."""
-    port = HybridResNet(**SIZE, paths=Paths(spiking=hasnn_jax.AS_RELEASED))
+    """The port, its optimizer, and its compiled training step and evaluation."""
+    port = HybridResNet(**SIZE, layers=LayerFactory(spiking=hasnn_jax.AS_RELEASED))
     optimizer = adam(RECIPE["learning_rate"], RECIPE["weight_decay"])
     of_model = functools.partial(gradients, apply=port.apply)
     step = jax.jit(lambda state, batch: train_step(state, batch, gradients=of_model, optimizer=optimizer))
@@ -104,10 +104,10 @@ def jit_training():
 
 
 def run_port(training, weights, batches, tests) -> tuple[list[float], float]:
-    """Losses and final accuracy of the port, from the same state dict."""
+    """Losses and final accuracy of the port, starting from the same state dict."""
     port, optimizer, step, evaluate = training
     variables = jax.tree.map(jnp.asarray, torch_weights.from_state_dict(port, weights))
-    state = create_state(variables, optimizer, seed=0)
+    state = create_state(variables, optimizer)
     losses = []
     for batch in batches:
         state, metrics = step(state, batch)
@@ -116,13 +116,13 @@ def run_port(training, weights, batches, tests) -> tuple[list[float], float]:
 
 
 def accuracy(pairs) -> float:
-    """Share of the real examples that are right, from (logits, batch) pairs."""
+    """Accuracy over the examples that are not padding, from (logits, batch) pairs."""
     right = [(np.argmax(logits, -1) == batch["label"])[batch["mask"] == 1] for logits, batch in pairs]
     return float(np.mean(np.concatenate(right)))
 
 
 def summary(numbers: dict[str, Any]) -> str:
-    """What the two curves have in common, in words."""
+    """Accuracies, final losses and the differences between port and twin, as text."""
     port, twin = (np.array([run["accuracy"][side] for run in numbers["runs"]]) for side in ("port", "twin"))
     first = np.array(
         [[abs(a - b) for a, b in zip(run["port"][:10], run["twin"][:10], strict=True)] for run in numbers["runs"]]
@@ -139,7 +139,7 @@ def summary(numbers: dict[str, Any]) -> str:
 
 
 def draw(numbers: dict[str, Any]) -> None:
-    """Left: one seed's two curves; right: means and spreads over all seeds."""
+    """Saves the figure: the curves of one seed on the left, mean and standard deviation of all seeds on the right."""
     import matplotlib.pyplot as plt
 
     figure, (one, all_seeds) = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True, layout="constrained")

@@ -1,10 +1,10 @@
-"""How far a rounding error reaches in the release's networks, and how far the port is from the twin beside it.
+"""Measures how much a rounding error changes the logits of the release's networks, and how far port and twin differ.
 
-    python benchmarks/rounding.py                    # prints a Markdown table; some minutes on two cores
+    python benchmarks/rounding.py                    # prints a Markdown table; takes some minutes on two cores
 
-In float64, with parameters drawn as `tests/golden/README.md` says: the twin is run on images and on the same images
-with every second pixel moved to the next float64, and compared with itself; then the port is compared with the twin.
-Needs the extra `peers`.
+All numbers are float64, and the parameters are drawn as described in `tests/golden/README.md`. The twin runs on random
+images, and on the same images with about half of the pixels moved to the next float64; the two results are compared.
+Then the port is compared with the twin. Needs the extra `peers`.
 """
 
 import functools
@@ -19,7 +19,7 @@ import torch_twin
 
 import hasnn_jax
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.models import HybridResNet, Paths
+from hasnn_jax.models import HybridResNet, LayerFactory
 from hasnn_jax.models.resnet import STAGE_SIZES
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "tests"))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run_twin(size, images) -> tuple[np.ndarray, np.ndarray]:
-    """The twin's logits in evaluation and in training."""
+    """Logits of the twin, in evaluation and in training."""
     twin = torch_twin.HybridResNet(**size).double()
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in drawn(twin).items()})
     with torch.no_grad():
@@ -55,8 +55,8 @@ def run_twin(size, images) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_port(size, images) -> tuple[np.ndarray, np.ndarray]:
-    """The port's."""
-    port = HybridResNet(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
+    """Logits of the port, in evaluation and in training."""
+    port = HybridResNet(**size, layers=LayerFactory(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
     variables = torch_weights.from_state_dict(port, drawn(torch_twin.HybridResNet(**size)))
     variables = jax.tree.map(jnp.asarray, variables)
     x = jnp.asarray(images.transpose(0, 2, 3, 1))
@@ -66,7 +66,7 @@ def run_port(size, images) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn(twin) -> dict[str, np.ndarray]:
-    """The golden networks' parameters for a twin's names."""
+    """Parameters for a twin's state dict, drawn like those of the golden networks."""
     return draw_parameters({name: tuple(value.shape) for name, value in twin.state_dict().items()})
 
 

@@ -1,9 +1,9 @@
-"""A PyTorch twin of HAS-8-ResNet and HAS-8-VGG as their authors released them, on SpikingJelly's layers.
+"""A PyTorch twin of HAS-8-ResNet and HAS-8-VGG as their authors released them, built with SpikingJelly's layers.
 
-It is what `hasnn_jax` is timed against and compared with: `HybridResNet` and `HybridVGG` here equal
-`hasnn_jax.create_model(..., spiking=hasnn_jax.AS_RELEASED)` in logits, gradients and BatchNorm buffers, and
-their state dicts have the release's names, so `hasnn_jax.interop.torch_weights` moves weights either way.
-Arrays are [B, C, H, W], over time [T, B, C, H, W].
+`hasnn_jax` is compared with this twin. `HybridResNet` and `HybridVGG` have the same logits, gradients and BatchNorm
+buffers as `hasnn_jax.create_model(..., spiking=hasnn_jax.AS_RELEASED)`. Their state dicts use the release's names, so
+`hasnn_jax.interop.torch_weights` converts weights in both directions. Arrays are [B, C, H, W], or [T, B, C, H, W] with
+a time axis. The bit-plane coding is in `torch_twin_coding`.
 
 Needs `torch` and `spikingjelly` (`pip install hasnn_jax[peers]`).
 """
@@ -12,88 +12,22 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from spikingjelly.activation_based import functional, layer, neuron
 from spikingjelly.activation_based import surrogate as spike_surrogate
 from torch import Tensor, nn
+from torch_twin_coding import BitPlanes, SurrogateDerivative, decode, fourier_sine, to_unit_range
 
-PLANES = 8
 STEM_WIDTH = 64
-EXPANSION = 4  # of a bottleneck's outer width over its stage's
-
-SurrogateDerivative = Callable[[Tensor, float], Tensor]
-"""(value in 0..255, half period 2^k of plane k) -> derivative of the plane's smooth stand-in."""
-
-
-def fourier_sine(value: Tensor, half_period: float, order: int = 5, offset: float = 0.5) -> Tensor:
-    """Derivative of a Fourier series cut after `order` odd harmonics, plus a constant."""
-    harmonics = (torch.cos(value * (n * math.pi / half_period)) for n in range(1, 2 * order, 2))
-    return offset - 2 / half_period * sum(harmonics)
-
-
-def sig_sine(value: Tensor, half_period: float, alpha: float = -10.0) -> Tensor:
-    """Derivative of sigmoid(alpha sin(pi value / half_period))."""
-    inner, slope = _sine(value, half_period, alpha)
-    return torch.sigmoid(inner) * torch.sigmoid(-inner) * slope
-
-
-def tanh_sine(value: Tensor, half_period: float, alpha: float = -10.0) -> Tensor:
-    """Derivative of (1 + tanh(alpha sin(pi value / half_period))) / 2."""
-    inner, slope = _sine(value, half_period, alpha)
-    return slope / (2 * torch.cosh(inner) ** 2)
-
-
-def _sine(value, half_period, alpha):
-    frequency = math.pi / half_period
-    return alpha * torch.sin(frequency * value), alpha * frequency * torch.cos(frequency * value)
-
-
-class BitPlanes(torch.autograd.Function):
-    """Values in 0..255, [...] -> planes [8, ...], the least significant first and with its fraction kept.
-
-    Backward, plane k's gradient meets the surrogate's derivative times k / 2^(7 - k); of values [B, C], as in the VGG's
-    head, the release sums gradients and derivatives over the planes each for itself, and multiplies the sums.
-    """
-
-    @staticmethod
-    def forward(ctx, value, surrogate):
-        ctx.save_for_backward(value)
-        ctx.surrogate = surrogate
-        halved = [torch.floor(value / 2**k) for k in range(1, PLANES)]
-        return torch.stack([value, *halved]) % 2
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (value,) = ctx.saved_tensors
-        pooled = gradient.sum(0) if value.dim() == 2 else None
-        total = torch.zeros_like(value)
-        for k in range(1, PLANES):  # plane 0's factor is 0
-            received = gradient[k] if pooled is None else pooled
-            total += received * ctx.surrogate(value, 2.0**k) * (k / 2 ** (PLANES - 1 - k))
-        return total, None
-
-
-def to_unit_range(x: Tensor) -> Tensor:
-    """Values in [0, 1] as they are; others mapped by the minimum and maximum of the whole tensor."""
-    low, high = x.min(), x.max()
-    if low >= 0 and high <= 1:
-        return x
-    return torch.ones_like(x) if low == high else (x - low) / (high - low)
-
-
-def decode(spikes: Tensor) -> Tensor:
-    """Spikes [8, ...] -> [...]: the first step weighs 128, the last 1, all divided by 255."""
-    weights = 2.0 ** torch.arange(PLANES - 1, -1, -1, dtype=spikes.dtype, device=spikes.device)
-    return torch.tensordot(weights, spikes, dims=1) / 255
+EXPANSION = 4  # output width of a bottleneck block, divided by the width of its stage
 
 
 def lif() -> nn.Module:
-    """The release's neuron; its defaults elsewhere: threshold 1, hard reset to 0, gradient through the reset."""
+    """The release's neuron. SpikingJelly's defaults: threshold 1, hard reset to 0, gradient through the reset."""
     return neuron.LIFNode(tau=2.0, decay_input=True, surrogate_function=spike_surrogate.ATan(alpha=2.0))
 
 
 class Hybrid(nn.Module):
-    """Sum of an ANN path and a decoded SNN path over one input, under the release's two names."""
+    """Sum of an ANN path and a decoded SNN path over the same input; the two submodules have the release's names."""
 
     def __init__(self, snn_name: str, snn: nn.Module, ann_name: str, ann: nn.Module, surrogate: SurrogateDerivative):
         super().__init__()
@@ -125,9 +59,9 @@ class StemPath(nn.Module):
 
 
 class ResidualPath(nn.Module):
-    """Convolutions with norms and activations beside a shortcut; one path of a block.
+    """One path of a block: a branch of convolutions, norms and activations, plus a shortcut.
 
-    The ANN path activates the sum of branch and shortcut, the SNN path each of the two.
+    The ANN path applies its activation to the sum of branch and shortcut, the SNN path to each of the two.
     """
 
     def __init__(self, kit, in_channels: int, convs: Sequence[tuple[int, int, int]]):
@@ -165,13 +99,13 @@ class ResidualPath(nn.Module):
 class HybridResNet(nn.Module):
     """HAS-8-ResNet: images [B, C, H, W] in [0, 1] -> logits [B, num_classes].
 
-    Every call starts its neurons from a membrane of 0.
+    Every call starts with all membranes at 0.
 
     Args:
-      num_classes, stage_sizes, base_width: as in `hasnn_jax.models.HybridResNet`.
+      num_classes, stage_sizes, base_width: same as in `hasnn_jax.models.HybridResNet`.
       block: "basic" or "bottleneck".
-      in_channels: of the images.
-      surrogate: derivative of the encoder's planes: `fourier_sine`, `sig_sine` or `tanh_sine`.
+      in_channels: number of image channels.
+      surrogate: derivative of the planes: `fourier_sine`, `sig_sine` or `tanh_sine` of `torch_twin_coding`.
     """
 
     def __init__(
@@ -211,7 +145,7 @@ class HybridResNet(nn.Module):
 
 
 def block_convs(block: str, width: int, base_width: int, stride: int) -> list[tuple[int, int, int]]:
-    """(channels, kernel, stride) of a block's convolutions in a stage of this width."""
+    """(channels, kernel, stride) of each convolution of a block in a stage of this width."""
     if block == "basic":
         return [(width, 3, stride), (width, 3, 1)]
     inner = int(width * base_width / 64)
@@ -219,7 +153,7 @@ def block_convs(block: str, width: int, base_width: int, stride: int) -> list[tu
 
 
 class Chain(nn.Module):
-    """Layers one after the other, under a name."""
+    """A sequence of layers as a submodule with the given name."""
 
     def __init__(self, name: str, *layers: nn.Module):
         super().__init__()
@@ -233,12 +167,12 @@ class Chain(nn.Module):
 class HybridVGG(nn.Module):
     """HAS-8-VGG[b, m, d]: images [B, C, H, W] in [0, 1] -> logits [B, num_classes].
 
-    Every call starts its neurons from a membrane of 0.
+    Every call starts with all membranes at 0.
 
     Args:
-      num_classes, base_width, multiplier, depth: as in `hasnn_jax.models.HybridVGG`.
-      in_channels: of the images.
-      surrogate: derivative of the encoder's planes.
+      num_classes, base_width, multiplier, depth: same as in `hasnn_jax.models.HybridVGG`.
+      in_channels: number of image channels.
+      surrogate: derivative of the planes, as above.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The recipe of `imagenet.py` on a TPU pod slice of 256 chips: 16 images a chip, each chip a batch of the release's.
 
-Command:   python -m hasnn_jax.plan --config configs/imagenet_pod.py --topology v5e:16x16    # before paying for it
+Command:   hasnn plan --config configs/imagenet_pod.py --topology v5e:16x16    # before paying for it
            python train.py --config configs/imagenet_pod.py --config.data.data_dir=DIR --workdir DIR
 Hardware:  v5e:16x16; for a slice of another size, --config.batch_size=(16 times its chips)
 Data:      as for `imagenet.py`.

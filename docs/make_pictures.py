@@ -1,10 +1,10 @@
-"""Redraws the pictures that the repository keeps. Needs the `test` extra.
+"""Redraws the pictures stored in the repository. Needs the extra `test`.
 
-    python docs/make_pictures.py              # docs/coding.png, the README's picture of the coding
-    python docs/make_pictures.py notebooks    # runs every notebook and stores it with its outputs
+    python docs/make_pictures.py              # draws docs/coding.png, the figure in the README
+    python docs/make_pictures.py notebooks    # runs every notebook and saves it with its outputs
 
 The photograph in `coding.png` is scikit-learn's sample image "flower.jpg": a dahlia by Flickr user vultilion, CC BY
-2.0 (https://www.flickr.com/photos/vultilion/6056698931/), made grey, cropped and reduced here.
+2.0 (https://www.flickr.com/photos/vultilion/6056698931/). It is converted to grey, cropped and reduced here.
 """
 
 import base64
@@ -26,17 +26,17 @@ from hasnn_jax.analysis import coding_plots
 DOCS = pathlib.Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "notebooks"
 PIXELS = 142
-BOX = (140, 50, 476, 386)  # left, upper, right, lower: the blossom, 336 pixels square
+BOX = (140, 50, 476, 386)  # left, upper, right, lower: the blossom, 336 x 336 pixels
 
 
 def photograph() -> np.ndarray:
-    """The blossom: grey, uint8 [PIXELS, PIXELS]."""
+    """The blossom as a grey image, uint8 [PIXELS, PIXELS]."""
     crop = Image.fromarray(load_sample_image("flower.jpg")).convert("L").crop(BOX)
     return np.asarray(crop.resize((PIXELS, PIXELS), Image.Resampling.BOX))
 
 
 def with_palette(png: bytes, colours: int) -> bytes:
-    """The same picture in so many colours: a third of the size, and hardly a visible difference."""
+    """The PNG reduced to `colours` colours: a third of the size, with hardly a visible difference."""
     small = io.BytesIO()
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.quantize(colours, kmeans=4, dither=Image.Dither.NONE).save(small, "png", optimize=True)
@@ -44,7 +44,7 @@ def with_palette(png: bytes, colours: int) -> bytes:
 
 
 def draw_coding(path: pathlib.Path) -> None:
-    """Draws an image, its planes and one surrogate's gradient into a PNG."""
+    """Draws an image, its planes and the gradient of one surrogate, and saves the figure as a PNG."""
     drawn = io.BytesIO()
     with matplotlib.rc_context({"font.size": 13, "axes.titlesize": 13, "axes.labelsize": 13}):
         coding_plots.overview(photograph(), core.FourierSine()).savefig(drawn, dpi=150)
@@ -52,7 +52,7 @@ def draw_coding(path: pathlib.Path) -> None:
 
 
 def run_notebook(path: pathlib.Path) -> None:
-    """Runs a notebook and stores it with its outputs: pictures made small, nothing of the machine kept."""
+    """Runs a notebook and saves it with its outputs, with compressed pictures and no data about the machine."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
@@ -67,7 +67,7 @@ def run_notebook(path: pathlib.Path) -> None:
 
 
 def main() -> None:
-    """Redraws what the command line names."""
+    """Draws what the command line names."""
     if sys.argv[1:] == ["notebooks"]:
         for path in sorted(NOTEBOOKS.glob("*.ipynb")):
             run_notebook(path)

@@ -12,8 +12,8 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from hasnn_jax.errors import InputError
-from hasnn_jax.lookup import unknown_name
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import unknown_name
 
 
 def default_config() -> ConfigDict:
@@ -86,8 +86,8 @@ def default_config() -> ConfigDict:
     return config
 
 
-# What may differ between a run and its continuation in the same workdir.
-CONTINUABLE = frozenset(
+# What may differ when a run is resumed in the same workdir.
+RESUMABLE = frozenset(
     {"epochs", "log_every_steps", "eval_every_epochs", "save_every_epochs", "keep_checkpoints", "data.data_dir",
      "keep_best", "shard_parameters", "accumulate", "data.how_to_get", "data.workers"}
 )  # fmt: skip

@@ -32,25 +32,23 @@ CASES = {
 def run(case, dtype):
     """Losses of the steps, final weights and, of float32, the first gradient as one vector each; computed twice."""
     from hasnn_jax import data
-    from hasnn_jax.assembly import set_up
-    from hasnn_jax.fingerprint import fingerprint
+    from hasnn_jax.assembly.program import build_gradients, build_program
+    from hasnn_jax.assembly.setup import set_up
+    from hasnn_jax.checkpoints.fingerprint import fingerprint
     from hasnn_jax.training import sharding
-    from hasnn_jax.training_program import build_gradients, build_training
 
     config = tiny_config(batch_size=16, model__dtype=dtype, **CASES[case])
-    experiment = set_up(config)
-    mesh, model = experiment.mesh, experiment.model
+    setup = set_up(config)
+    mesh, model = setup.mesh, setup.model
     variables = jax.tree.map(  # initialisers draw float32 in any case
-        lambda x: np.asarray(x, dtype if x.dtype == jnp.float32 else x.dtype), experiment.initialise()
+        lambda x: np.asarray(x, dtype if x.dtype == jnp.float32 else x.dtype), setup.initialise()
     )
-    training = build_training(config, model, variables, mesh, steps_per_epoch=STEPS)
-    shardings = training.shardings
-    stream = data.train_batches(
-        experiment.source.train, experiment.preparation, batch_size=16, seed=1, reading=experiment.reading
-    )
+    program = build_program(config, model, variables, mesh, steps_per_epoch=STEPS)
+    shardings = program.shardings
+    stream = data.train_batches(setup.source.train, setup.preprocessing, batch_size=16, seed=1, reading=setup.reading)
     batches = [sharding.put_batch(next(stream), mesh) for _ in range(STEPS)]
     stream.close()
-    train = training.step.lower(training.begin(variables), batches[0]).compile()
+    train = program.step.lower(program.begin(variables), batches[0]).compile()
     copies = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=sharding.replicated(mesh))
 
     def vector(tree):
@@ -59,14 +57,14 @@ def run(case, dtype):
     found = {}
     if dtype == "float32":
         gradients = jax.jit(
-            build_gradients(config, model, mesh, shardings.params),
+            build_gradients(config, model, mesh)(shardings.params),
             in_shardings=(shardings.params, shardings.batch_stats, sharding.over_batch(mesh)),
         )
-        state = training.begin(variables)
+        state = program.begin(variables)
         found["gradient"] = vector(gradients(state.params, state.batch_stats, batches[0])[0])
     outcomes = []
     for _ in range(2):
-        state = training.begin(variables)
+        state = program.begin(variables)
         losses = []
         for batch in batches:
             state, measured = train(state, batch)

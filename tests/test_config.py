@@ -7,8 +7,8 @@ import pathlib
 import pytest
 
 from hasnn_jax import data
-from hasnn_jax.config import CONTINUABLE, default_config, flatten, override_fault, validate, without_nones
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.config import RESUMABLE, default_config, flatten, override_fault, validate, without_nones
 from hasnn_jax.models import create_model, spiking_spec
 from hasnn_jax.training import optimizers
 
@@ -105,8 +105,8 @@ def test_flattening_gives_every_setting_by_its_dotted_key():
 
 
 def test_what_may_change_in_a_continued_run_are_settings_that_exist():
-    assert set(KEYS) >= CONTINUABLE
-    assert not {key for key in CONTINUABLE if key.startswith(("model.", "optim."))}
+    assert set(KEYS) >= RESUMABLE
+    assert not {key for key in RESUMABLE if key.startswith(("model.", "optim."))}
 
 
 def misspelt(key):

@@ -13,7 +13,7 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-OTHERS = {"dataclasses", "functools", "math", "jax", "matplotlib", "numpy"}  # what the package itself depends on
+OTHERS = {"dataclasses", "functools", "math", "jax", "matplotlib", "numpy"}  # dependencies of the package itself
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -23,8 +23,8 @@ def code_cells(path):
 
 
 def syntax(path):
-    """Every node of the notebook's code."""
-    plain = TransformerManager().transform_cell  # turns `%magic` into Python
+    """Every node of the syntax trees of the notebook's code cells."""
+    plain = TransformerManager().transform_cell  # converts `%magic` lines to Python
     return [node for cell in code_cells(path) for node in ast.walk(ast.parse(plain(cell.source)))]
 
 
@@ -39,12 +39,12 @@ def imported(path):
 
 
 def is_public(module, name):
-    """Whether a name of this package is part of what it offers: listed where there is a list, not underscored."""
+    """Whether a name is public: it has no leading underscore, and is in `__all__` if the module has one."""
     names = [*module.split("."), *([name] if name else [])]
     if any(part.startswith("_") or part == "*" for part in names):
         return False
-    room = importlib.import_module(module)
-    return name is None or name in getattr(room, "__all__", [name])
+    loaded = importlib.import_module(module)
+    return name is None or name in getattr(loaded, "__all__", [name])
 
 
 def test_there_is_a_notebook():

@@ -1,1 +1,1 @@
-"""Looking at runs and models: pictures and figures."""
+"""Plots of runs and of the bit-plane coding."""

@@ -1,4 +1,4 @@
-"""The curves of a run as one picture."""
+"""Plots loss and accuracy of a run."""
 
 import pathlib
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: str) -> None:
-    """Draws loss and accuracy over epochs, training and test, into a PNG.
+    """Plots loss and accuracy of training and test over epochs, and saves the figure as a PNG.
 
     Args:
-      records: as read from `metrics.jsonl`: "epoch", "split" ("train" or "test"), "loss" and "accuracy" in 0..1.
-      path: of the PNG; replaced if it exists.
-      title: above the picture.
+      records: as read from `metrics.jsonl`: "epoch", "split" ("train" or "test"), "loss" and "accuracy" in [0, 1].
+      path: of the PNG, with any suffix; an existing file is replaced.
+      title: of the figure.
     """
     from matplotlib.figure import Figure
 

@@ -1,8 +1,8 @@
-"""Bit-plane coding: an array in, eight binary time steps out, and back.
+"""Bit-plane coding: turns an array into eight binary time steps, and back.
 
-Plane k of a value x in 0..255 is B_k(x) = floor(x / 2^k) mod 2; k = 7 is the most significant. The planes are
-the spikes of the time steps. The forward pass is exact; the backward pass replaces each plane's derivative by
-that of a smooth surrogate, rescaled by the plane's order:
+Plane k of a value x in 0..255 is B_k(x) = floor(x / 2^k) mod 2; plane 7 is the most significant. Each plane is
+the spikes of one time step. The forward pass is exact. The backward pass replaces each plane's derivative by
+that of a smooth surrogate s_k, multiplied by a factor F_k that depends on the plane:
 
     dL/dx = sum over k of g_k F_k s_k(x)
 """
@@ -33,23 +33,30 @@ VectorGradient = Literal["per_plane", "pooled"]
 
 @dataclasses.dataclass(frozen=True)
 class BitPlaneCoding:
-    """How an array becomes bit planes, and what gradient comes back. Hashable: a static argument to `jit`.
+    """How an array is split into bit planes, and which gradient the backward pass uses.
+
+    Instances are hashable, so that a coding can be a static argument of `jax.jit`.
 
     Attributes:
       surrogate: the smooth wave whose derivative the backward pass uses.
-      rescaling: maps a plane's order k (7 the most significant) to the factor F_k on its gradient.
-      order: "msb_first" emits plane 7 at t = 0 (the paper), "lsb_first" plane 0 (the release).
-      lowest_plane: "binary" floors plane 0 as the others are; "fractional" keeps x mod 2 (the release).
-      value_range: whose minimum and maximum bring values into [0, 1]: "batch" (the release), "example", or
-        "running", which trains with the batch's and evaluates with a running average.
-      planes: how many planes to keep, the highest orders first; also the number of time steps, 1..8.
+      rescaling: maps a plane k in 0..7 to the factor F_k on its gradient; plane 7 is the most significant.
+      plane_order: "msb_first" emits the most significant plane at t = 0 (the paper), "lsb_first" the least
+        significant of the kept planes (the release).
+      lowest_plane: "binary" rounds plane 0 down like the others; "fractional" keeps x mod 2 (the release).
+      value_range: which minimum and maximum map values to [0, 1]: "batch", those of the batch (the release);
+        "example", those of each example; or "running", those of the batch in training and a running average in
+        evaluation.
+      planes: how many planes to keep, 1..8, the most significant ones; also the number of time steps.
       vector_gradient: gradient for inputs [batch, features]: "per_plane" is the sum above, "pooled" is
-        (sum of g_k)(sum of F_k s_k), what broadcasting makes of it in the release.
+        (sum of g_k)(sum of F_k s_k), which the release computes because of broadcasting.
+
+    Raises:
+      ValueError: a field has none of the values listed here.
     """
 
     surrogate: Surrogate = FourierSine()
     rescaling: GradientRescaling = order_aware_rescaling
-    order: PlaneOrder = "msb_first"
+    plane_order: PlaneOrder = "msb_first"
     lowest_plane: LowestPlane = "binary"
     value_range: ValueRange = "running"
     planes: int = NUM_PLANES
@@ -62,13 +69,13 @@ class BitPlaneCoding:
         if not (isinstance(self.planes, int) and 1 <= self.planes <= NUM_PLANES):
             raise ValueError(f"planes: expected a whole number from 1 to {NUM_PLANES}, got {self.planes!r}")
 
-    def time_of(self, order: int) -> int:
-        """The time step at which the plane of this order is emitted."""
-        return NUM_PLANES - 1 - order if self.order == "msb_first" else order - (NUM_PLANES - self.planes)
+    def time_of(self, plane: int) -> int:
+        """The time step at which a kept plane is emitted; plane 7 is the most significant."""
+        return NUM_PLANES - 1 - plane if self.plane_order == "msb_first" else plane - (NUM_PLANES - self.planes)
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "order": get_args(PlaneOrder),
+    "plane_order": get_args(PlaneOrder),
     "lowest_plane": get_args(LowestPlane),
     "value_range": get_args(ValueRange),
     "vector_gradient": get_args(VectorGradient),
@@ -79,15 +86,15 @@ def encode(x: Array, coding: BitPlaneCoding, bounds: tuple[Array, Array] | None 
     """Splits an array into its bit planes, the spikes of `coding.planes` time steps.
 
     Args:
-      x: floating [...], of any rank and any values; the first axis is the batch.
-      coding: planes, order, surrogate gradient and value range.
-      bounds: `low` and `high`, the values that become 0 and 255, broadcastable to `x`; values beyond them
-        saturate. By default those of the whole array, or of each example where `coding.value_range` is
-        "example" ("running" has no memory here: see `hasnn_jax.models.layers.Encoder`).
+      x: floating [...], of any rank and with any values; the first axis is the batch.
+      coding: number and order of the planes, surrogate gradient and value range.
+      bounds: `low` and `high`, the values that map to 0 and 255, broadcastable to `x`; values outside them are
+        clipped. The default is the minimum and maximum of the whole array, or of each example if
+        `coding.value_range` is "example". This function keeps no running average: for "running", see
+        `hasnn_jax.models.layers.Encoder`.
 
     Returns:
-      Spikes [T, ...] in {0, 1}, in the dtype of `x` (with a "fractional" lowest plane, that plane is in
-      [0, 2)).
+      Spikes [T, ...] in {0, 1}, in the dtype of `x`. A "fractional" lowest plane is in [0, 2).
 
     Raises:
       TypeError: `x` is not floating.
@@ -102,18 +109,18 @@ def encode(x: Array, coding: BitPlaneCoding, bounds: tuple[Array, Array] | None 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def bit_planes(value: Array, coding: BitPlaneCoding) -> Array:
-    """The planes of values that are in 0..255 already: floating [...] -> [T, ...], same dtype.
+    """The planes of values that are already in 0..255: floating [...] -> [T, ...], same dtype.
 
-    The custom derivative is the surrogate's; only `value` is kept for it.
+    The derivative is that of the surrogate. Only `value` is kept for the backward pass.
     """
     whole = value.astype(jnp.int32)
-    planes = []
-    for order in _emitted_orders(coding):
-        if order == 0 and coding.lowest_plane == "fractional":
-            planes.append(value % 2)
+    spikes = []
+    for plane in _emitted_planes(coding):
+        if plane == 0 and coding.lowest_plane == "fractional":
+            spikes.append(value % 2)
         else:
-            planes.append(((whole >> order) & 1).astype(value.dtype))
-    return jnp.stack(planes)
+            spikes.append(((whole >> plane) & 1).astype(value.dtype))
+    return jnp.stack(spikes)
 
 
 def _bit_planes_forward(value, coding):
@@ -123,42 +130,50 @@ def _bit_planes_forward(value, coding):
 def _bit_planes_backward(coding, value, cotangent):
     pooled = coding.vector_gradient == "pooled" and value.ndim == 2
     gradient = jnp.zeros_like(value)
-    for order, sin, cos in plane_angles(value, coding.planes):
-        factor = coding.rescaling(order)
+    for plane, sin, cos in plane_angles(value, coding.planes):
+        factor = coding.rescaling(plane)
         if factor:
-            slope = factor * coding.surrogate.slope(sin, cos, 2.0**order)
-            gradient += slope if pooled else cotangent[coding.time_of(order)] * slope
+            slope = factor * coding.surrogate.slope(sin, cos, 2.0**plane)
+            gradient += slope if pooled else cotangent[coding.time_of(plane)] * slope
     return (cotangent.sum(axis=0) * gradient if pooled else gradient,)
 
 
 bit_planes.defvjp(_bit_planes_forward, _bit_planes_backward)
 
 
-def _emitted_orders(coding: BitPlaneCoding) -> list[int]:
+def _emitted_planes(coding: BitPlaneCoding) -> list[int]:
+    """The kept planes in the order of the time steps."""
     kept = range(NUM_PLANES - coding.planes, NUM_PLANES)
     return sorted(kept, key=coding.time_of)
 
 
-def decode_bit_planes(spikes: Array, order: PlaneOrder = "msb_first") -> Array:
-    """Weighs time steps by powers of two: [T, ...] -> [...], in [0, 1] for one spike train of 0 and 1.
+def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> Array:
+    """Adds up the time steps, weighted by powers of two.
 
-    The weights are 128, 64, ... from the first step on, divided by 255 (`order="msb_first"`, both the paper's
-    decoder and the release's), or the same ones backwards. With the most significant plane first,
-    `decode_bit_planes(encode(x))` gives back every multiple of 1/255. Returns float32 or wider.
+    With `plane_order="msb_first"` the weights are 128, 64, ... from the first step on, divided by 255; this is the
+    decoder of both the paper and the release. With "lsb_first" the same weights are used in reverse. If the most
+    significant plane comes first, `decode_bit_planes(encode(x))` restores every multiple of 1/255.
+
+    Args:
+      spikes: [T, ...], T in 1..8, any dtype.
+      plane_order: the order in which the planes were emitted.
+
+    Returns:
+      [...], float32 or wider, in [0, 1] if the spikes are 0 and 1.
     """
     exponents = [NUM_PLANES - 1 - t for t in range(spikes.shape[0])]
-    if order == "lsb_first":
+    if plane_order == "lsb_first":
         exponents.reverse()
     spikes = spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32))
-    # Written out over the steps: XLA's CPU compiler is slow at reducing over a leading axis of eight.
+    # An explicit loop over the steps, because XLA on CPU is slow at a sum over a leading axis of 8.
     total = 2.0 ** exponents[0] * spikes[0]
     for t, exponent in enumerate(exponents[1:], start=1):
         total += 2.0**exponent * spikes[t]
-    # XLA turns a division by a constant into a product with its inverse; in float64 33 * (1/255) falls below
-    # 33/255, and the next encoder would lose the lowest bit.
+    # The barrier hides the constant from XLA, which would replace the division by a product with 1/255. In float64
+    # 33 * (1/255) is less than 33/255, and the next encoder would lose its lowest bit.
     return total / jax.lax.optimization_barrier(jnp.full_like(total, 255))
 
 
 def decode_rate(spikes: Array) -> Array:
-    """Mean over the time steps: [T, ...] -> [...], in [0, 1] for one spike train. Returns float32 or wider."""
+    """Mean over the time steps: [T, ...] -> [...], float32 or wider, in [0, 1] if the spikes are 0 and 1."""
     return jnp.mean(spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32)), axis=0)

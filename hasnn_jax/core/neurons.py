@@ -1,7 +1,8 @@
 """Spiking neurons: integrate-and-fire (IF) and leaky integrate-and-fire (LIF), scanned over time.
 
-A neuron is a frozen dataclass that holds no state: `neuron(currents)` starts every call at a membrane of 0.
-One step charges the membrane, fires where it has reached the threshold, and resets where it fired:
+A neuron is a frozen dataclass without state: every call of `neuron(currents)` starts from a membrane of 0.
+One time step adds the input current x to the membrane v, fires a spike s if the result h reaches the threshold,
+and then resets the membrane of a neuron that fired:
 
     IF:   h[t] = v[t-1] + x[t]
     LIF:  h[t] = v[t-1] + (x[t] - v[t-1]) / tau          (decay_input=True)
@@ -26,13 +27,16 @@ Reset = Literal["hard", "soft"]
 
 @dataclasses.dataclass(frozen=True)
 class Neuron:
-    """What IF and LIF share; a subclass says how the membrane charges.
+    """Base class of IF and LIF; a subclass defines how the membrane charges.
 
     Attributes:
-      threshold: membrane at which the neuron fires, > 0, in the units of the input current.
+      threshold: membrane value at which the neuron fires, > 0, in the units of the input current.
       reset: "hard" sets the membrane of a neuron that fired to 0, "soft" subtracts the threshold.
-      detach_reset: stop the gradient from flowing through the reset.
-      surrogate: derivative that stands in for the spike's in the backward pass.
+      detach_reset: whether to stop the gradient through the reset.
+      surrogate: replaces the derivative of the spike in the backward pass.
+
+    Raises:
+      ValueError: a field has none of the values listed here.
     """
 
     threshold: float = 1.0
@@ -47,11 +51,11 @@ class Neuron:
             raise ValueError(f"reset: expected 'hard' or 'soft', got {self.reset!r}")
 
     def charge(self, v: Array, x: Array) -> Array:
-        """Membrane after taking in one step's current, before firing."""
-        raise TypeError(f"{type(self).__name__} does not say how its membrane charges; use IF or LIF")
+        """Membrane h after adding the current `x` of one step to the membrane `v`, before firing."""
+        raise TypeError(f"{type(self).__name__} does not define how its membrane charges; use IF or LIF")
 
     def step(self, v: Array, x: Array) -> tuple[Array, Array]:
-        """One time step: membrane and current in, membrane after the reset and spikes (0 or 1) out."""
+        """Runs one time step: membrane and current -> membrane after the reset, and spikes (0 or 1)."""
         h = self.charge(v, x)
         s = spike(h - self.threshold, self.surrogate)
         fired = jax.lax.stop_gradient(s) if self.detach_reset else s
@@ -59,9 +63,9 @@ class Neuron:
         return v, s
 
     def trace(self, currents: Array) -> tuple[Array, Array]:
-        """Runs over time and keeps the membrane: `currents` [T, ...] -> spikes, membranes, both [T, ...].
+        """Runs over time and also returns the membrane: `currents` [T, ...] -> spikes, membranes, both [T, ...].
 
-        The membrane is the one after the reset, kept in float32 (float64 for float64 currents).
+        The membranes are those after the reset. Both results are float32 (float64 for float64 currents).
         """
 
         def step(v, x):
@@ -73,9 +77,13 @@ class Neuron:
     def __call__(self, currents: Array) -> Array:
         """Runs over time: `currents` [T, ...], floating, any value -> spikes [T, ...] in {0, 1}, same dtype.
 
-        The membrane is kept in float32 (float64 for float64 currents), whatever the dtype of the currents.
+        The membrane is float32 (float64 for float64 currents), also for currents of a narrower dtype.
+
+        Raises:
+          ValueError: there is no time step.
+          TypeError: the currents are not floating.
         """
-        # Only the currents are kept for the backward pass; the membranes are cheap to compute again.
+        # Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
         return jax.checkpoint(lambda x: self._scan(self.step, x))(currents).astype(currents.dtype)
 
     @staticmethod
@@ -96,11 +104,11 @@ class IF(Neuron):
 
 @dataclasses.dataclass(frozen=True)
 class LIF(Neuron):
-    """Leaky integrate-and-fire: the release's neuron, with tau = 2 and a decayed input.
+    """Leaky integrate-and-fire: the release's neuron, which uses tau = 2 and a decayed input.
 
     Attributes:
       tau: membrane time constant in time steps, > 1.
-      decay_input: divide the incoming current by tau too.
+      decay_input: whether the input current is divided by tau as well.
     """
 
     tau: float = 2.0

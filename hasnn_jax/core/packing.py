@@ -1,4 +1,4 @@
-"""Eight binary time steps in one byte: what is worth keeping of a spike train."""
+"""Stores up to eight binary time steps in one byte: a spike train in 1/32 of the memory of float32."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -7,7 +7,10 @@ from jax import Array
 def pack(spikes: Array) -> Array:
     """Packs spikes [T, ...] of 0 and 1, T <= 8, into uint8 [...]; step t becomes bit 7 - t.
 
-    The bytes of `encode` with the most significant plane first are therefore the values 0..255 themselves.
+    If `encode` emits the most significant plane first, the packed bytes are therefore the values 0..255 themselves.
+
+    Raises:
+      ValueError: T is not in 1..8.
     """
     _require_steps(spikes.shape[0] if spikes.ndim else 0)
     bits = spikes.astype(jnp.uint8)
@@ -16,7 +19,12 @@ def pack(spikes: Array) -> Array:
 
 
 def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
-    """Unpacks uint8 [...] into spikes [steps, ...] of 0 and 1 in `dtype`; the inverse of `pack`."""
+    """Unpacks uint8 [...] into spikes [steps, ...] of 0 and 1 in `dtype`; the inverse of `pack`.
+
+    Raises:
+      ValueError: `steps` is not in 1..8.
+      TypeError: `packed` is not uint8.
+    """
     _require_steps(steps)
     if packed.dtype != jnp.uint8:
         raise TypeError(f"packed: expected uint8, got {packed.dtype}")

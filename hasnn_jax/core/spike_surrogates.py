@@ -1,8 +1,8 @@
-"""Surrogate derivatives of the spike: what the backward pass puts in place of the step's derivative.
+"""Surrogate derivatives of the spike, which the backward pass uses instead of the derivative of the step function.
 
-A neuron fires where its membrane reaches the threshold: spike = H(u) with u = membrane - threshold and
-H(u) = 1 for u >= 0. H has no useful derivative, so each class here supplies one. All are frozen
-dataclasses: hashable, comparable, and safe as static arguments of `jax.jit`.
+A neuron fires if its membrane reaches the threshold: spike = H(u) with u = membrane - threshold and
+H(u) = 1 for u >= 0, else 0. The derivative of H is zero almost everywhere, so each class here defines another
+one. All are frozen dataclasses: hashable, comparable, and usable as static arguments of `jax.jit`.
 
 References: arctan, Fang et al. 2021 (arXiv 2007.05785); sigmoid, Neftci et al. 2019 (arXiv 1901.09948);
 fast sigmoid, Zenke & Ganguli 2018 (arXiv 1705.11146); triangle, Bellec et al. 2018 (arXiv 1803.09574);
@@ -20,10 +20,10 @@ from jax import Array
 
 
 class SpikeSurrogate(Protocol):
-    """Anything hashable with a `derivative`; a user's own class needs nothing more."""
+    """The interface of a surrogate: any hashable object with a method `derivative`."""
 
     def derivative(self, u: Array) -> Array:
-        """Derivative that stands in for dH/du, elementwise, in the shape and dtype of `u`."""
+        """The replacement for dH/du, elementwise, in the shape and dtype of `u`."""
         ...
 
 
@@ -45,7 +45,7 @@ class Sigmoid:
 
     def derivative(self, u: Array) -> Array:
         s = jax.nn.sigmoid(self.alpha * u)
-        return self.alpha * s * jax.nn.sigmoid(-self.alpha * u)  # 1 - s, without its cancellation
+        return self.alpha * s * jax.nn.sigmoid(-self.alpha * u)  # 1 - s, without cancellation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Triangle:
 
 @dataclasses.dataclass(frozen=True)
 class Rectangle:
-    """1 / width where |u| < width / 2, else 0."""
+    """1 / width if |u| < width / 2, else 0."""
 
     width: float = 1.0
 
@@ -81,7 +81,7 @@ class Rectangle:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def spike(u: Array, surrogate: SpikeSurrogate) -> Array:
-    """H(u): 1 where `u` >= 0, else 0, in the shape and dtype of `u`; its derivative is the surrogate's."""
+    """H(u): 1 if `u` >= 0, else 0, in the shape and dtype of `u`. Its derivative is that of the surrogate."""
     return (u >= 0).astype(u.dtype)
 
 

@@ -1,9 +1,9 @@
 """Surrogate gradients of the bit-plane encoder.
 
-Bit plane k of a value x in 0..255 is a square wave of half period c = 2^k. Its derivative is zero almost
-everywhere, so the backward pass uses that of a smooth periodic wave in its place. Every such wave is a
-function of the angle theta = pi x / c, so a surrogate needs only sin(theta) and cos(theta); and because the
-angle doubles from one plane to the next lower one, one sine and one cosine give all eight planes.
+Bit plane k of a value x in 0..255 is a square wave with half period c = 2^k. Its derivative is zero almost
+everywhere, so the backward pass uses the derivative of a smooth periodic wave instead. Every such wave is a
+function of the angle theta = pi x / c, so a surrogate needs only sin(theta) and cos(theta). The angle doubles
+from one plane to the next lower one, so one sine and one cosine are enough for all eight planes.
 
 The derivatives are those of the paper's surrogate gradients, in the exact form that the release computes.
 """
@@ -20,43 +20,43 @@ GradientRescaling = Callable[[int], float]
 NUM_PLANES = 8
 
 
-def order_aware_rescaling(order: int) -> float:
-    """F_k = k / 2^(7-k), the paper's factor on plane k's gradient; k = 0 is the least significant plane."""
-    return order / 2.0 ** (NUM_PLANES - 1 - order)
+def order_aware_rescaling(plane: int) -> float:
+    """F_k = k / 2^(7-k), the paper's factor on the gradient of plane k; plane 7 is the most significant."""
+    return plane / 2.0 ** (NUM_PLANES - 1 - plane)
 
 
-def no_rescaling(order: int) -> float:
-    """Every plane's surrogate gradient as it is: the paper's ablation."""
+def no_rescaling(plane: int) -> float:
+    """F_k = 1: every plane's surrogate gradient stays as it is, as in the paper's ablation."""
     return 1.0
 
 
 def plane_angles(x: Array, planes: int = NUM_PLANES) -> Iterator[tuple[int, Array, Array]]:
-    """Yields (k, sin(pi x / 2^k), cos(pi x / 2^k)) for the `planes` highest orders k, from 7 downwards.
+    """Yields (k, sin(pi x / 2^k), cos(pi x / 2^k)) for the `planes` most significant planes k, from 7 downwards.
 
     Args:
       x: floating array of any shape, values in 0..255.
-      planes: how many of the highest-order planes, 1..8.
+      planes: how many planes, 1..8.
     """
     sin, cos = jnp.sin(x * (math.pi / 128)), jnp.cos(x * (math.pi / 128))
-    for order in range(NUM_PLANES - 1, NUM_PLANES - 1 - planes, -1):
-        yield order, sin, cos
+    for plane in range(NUM_PLANES - 1, NUM_PLANES - 1 - planes, -1):
+        yield plane, sin, cos
         sin, cos = 2 * sin * cos, 2 * cos * cos - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Surrogate:
-    """A smooth periodic stand-in for the bit planes; a subclass gives its value and slope from the angle.
+    """A smooth periodic wave that replaces the bit planes in the backward pass.
 
-    To try another shape, subclass this, decorate it with `@dataclasses.dataclass(frozen=True)` and define
+    To try another shape, write a subclass, decorate it with `@dataclasses.dataclass(frozen=True)` and define
     `value` and `slope`; it then works in `BitPlaneCoding` and in every model.
     """
 
     def value(self, sin: Array, cos: Array) -> Array:
-        """The wave at an angle, about 0..1, given the angle's sine and cosine."""
+        """The wave at an angle, about 0..1, from the sine and cosine of the angle."""
         raise TypeError(f"{type(self).__name__} defines no value(sin, cos)")
 
     def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
-        """Derivative with respect to x, given sin(pi x / c), cos(pi x / c) and the half period c = 2^k."""
+        """Derivative with respect to x, from sin(pi x / c), cos(pi x / c) and the half period c = 2^k."""
         raise TypeError(f"{type(self).__name__} defines no slope(sin, cos, half_period)")
 
     def wave(self, x: Array) -> Array:
@@ -66,10 +66,9 @@ class Surrogate:
     def derivative(self, x: Array, rescaling: GradientRescaling = no_rescaling) -> Array:
         """The planes' surrogate derivatives: x [...] in 0..255 -> [8, ...], least significant plane first.
 
-        `rescaling` maps a plane's order to the factor on its derivative; `order_aware_rescaling` is the
-        paper's.
+        `rescaling` maps a plane to the factor on its derivative; the paper uses `order_aware_rescaling`.
         """
-        slopes = [rescaling(k) * self.slope(sin, cos, 2.0**k) for k, sin, cos in plane_angles(x)]
+        slopes = [rescaling(plane) * self.slope(sin, cos, 2.0**plane) for plane, sin, cos in plane_angles(x)]
         return jnp.stack(slopes[::-1])
 
 
@@ -78,7 +77,7 @@ class SigSine(Surrogate):
     """Sigmoid of a sine: sigmoid(alpha sin(theta)).
 
     Attributes:
-      alpha: sharpness; negative, for a plane is 1 where its sine is negative. The release's is -10.
+      alpha: sharpness. It is negative because a plane is 1 where its sine is negative. The release uses -10.
     """
 
     alpha: float = -10.0
@@ -88,7 +87,7 @@ class SigSine(Surrogate):
 
     def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
         s = jax.nn.sigmoid(self.alpha * sin)
-        # s (1 - s) cancels where s is near 1; sigmoid(-u) is 1 - s without the cancellation.
+        # 1 - s loses its digits where s is near 1; sigmoid(-u) is the same number without the cancellation.
         return s * jax.nn.sigmoid(-self.alpha * sin) * (self.alpha * math.pi / half_period) * cos
 
 
@@ -97,7 +96,7 @@ class TanhSine(Surrogate):
     """Half of one plus the tanh of a sine: (1 + tanh(alpha sin(theta))) / 2.
 
     Attributes:
-      alpha: sharpness; negative, as in SigSine. The release's is -10.
+      alpha: sharpness; negative, as in SigSine. The release uses -10.
     """
 
     alpha: float = -10.0
@@ -106,7 +105,7 @@ class TanhSine(Surrogate):
         return (1 + jnp.tanh(self.alpha * sin)) / 2
 
     def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
-        # sech^2(u) = 4 s(2u) s(-2u) with s the logistic function: exact in the tails, where 1 - tanh^2 is not.
+        # sech^2(u) = 4 s(2u) s(-2u) with s the logistic function. This is accurate in the tails; 1 - tanh^2 is not.
         u = 2 * self.alpha * sin
         half_sech2 = 2 * jax.nn.sigmoid(u) * jax.nn.sigmoid(-u)
         return half_sech2 * (self.alpha * math.pi / half_period) * cos
@@ -116,13 +115,16 @@ class TanhSine(Surrogate):
 class FourierSine(Surrogate):
     """The square wave's Fourier series, cut after `order` odd harmonics n = 1, 3, ..., 2 order - 1.
 
-    The wave is 1/2 - sum of 2 / (n pi) sin(n theta); its derivative, -sum of (2 / c) cos(n theta), is joined
-    by a constant `offset`, which the release has at 1/2 although the series' own derivative has none: under
-    order-aware rescaling it passes the gradient straight through the high planes.
+    The wave is 1/2 - sum of 2 / (n pi) sin(n theta). Its slope is offset - sum of (2 / c) cos(n theta). The
+    derivative of the series has no constant term; the release adds one of 1/2. Under order-aware rescaling it
+    passes the gradient straight through the high planes.
 
     Attributes:
-      order: number of odd harmonics, >= 1. The release's is 5.
+      order: number of odd harmonics, >= 1. The release uses 5.
       offset: constant added to every plane's derivative.
+
+    Raises:
+      ValueError: `order` is not a whole number of 1 or more.
     """
 
     order: int = 5
@@ -141,7 +143,7 @@ class FourierSine(Surrogate):
         return 0.5 - (2 / math.pi) * total
 
     def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
-        # cos((n + 2) theta) = 2 cos(2 theta) cos(n theta) - cos((n - 2) theta): no further cosines.
+        # cos((n + 2) theta) = 2 cos(2 theta) cos(n theta) - cos((n - 2) theta), so no other cosine is computed.
         double_cos = 2 * (2 * cos * cos - 1)
         previous, current, total = cos, cos, jnp.zeros_like(cos)
         for _ in range(self.order):

@@ -1,8 +1,8 @@
-"""Value ranges: how activations of any size are brought into [0, 1] before they are split into bit planes.
+"""Value ranges: maps activations of any size to [0, 1] before they are split into bit planes.
 
-The rule is the release's: values that already lie in [0, 1] are kept, others are mapped by their minimum and
-maximum. Which elements share a minimum and maximum is the caller's choice: all of them, each example alone,
-or groups of consecutive examples. Everything here is differentiated as written, minimum and maximum included.
+The rule is that of the release: if all values lie in [0, 1] they are kept, else they are mapped by their minimum
+and maximum. The caller chooses which elements share a minimum and maximum: all of them, each example alone, or
+groups of consecutive examples. Gradients flow through every operation here, minimum and maximum included.
 """
 
 import jax
@@ -11,15 +11,15 @@ from jax import Array
 
 
 def value_bounds(x: Array, group: int | None = None) -> tuple[Array, Array]:
-    """The lowest and highest value that map to 0 and 1.
+    """The values that map to 0 and to 1.
 
     Args:
-      x: floating array [B, ...] (any shape where `group` is None).
+      x: floating array [B, ...] (any shape if `group` is None).
       group: how many consecutive examples share their bounds; None for all, 1 for each example alone.
 
     Returns:
-      `low` and `high`, broadcastable to `x`: scalars for None, else [B, 1, ...]. They are 0 and 1 where every
-      value of the group lies in [0, 1], else the group's minimum and maximum.
+      `low` and `high`, broadcastable to `x`: scalars if `group` is None, else [B, 1, ...]. They are 0 and 1 if
+      every value of the group lies in [0, 1], else the minimum and maximum of the group.
 
     Raises:
       ValueError: the batch is not a whole number of groups.
@@ -37,20 +37,23 @@ def value_bounds(x: Array, group: int | None = None) -> tuple[Array, Array]:
 
 
 def scale_to_unit(x: Array, low: Array, high: Array) -> Array:
-    """Maps [low, high] to [0, 1] and saturates beyond; 1 everywhere where `low` equals `high`.
+    """Maps [low, high] to [0, 1] and clips values outside; the result is 1 wherever `low` equals `high`.
 
     Args:
       x: floating array of any shape.
       low, high: broadcastable to `x`; see `value_bounds`.
+
+    Returns:
+      Array in [0, 1], in the shape and dtype of `x`.
     """
     span = high - low
     constant = span <= 0
     unit = (x - low) / jnp.where(constant, 1.0, span)
-    # XLA may multiply by the rounded inverse of the span instead: the largest value would fall just below 1, and its
-    # lowest bit plane with it. So the extremes are put in exactly, beside the division's gradient.
+    # XLA may replace the division by a product with the rounded inverse of the span. The largest value would then be
+    # just below 1 and lose its lowest bit plane. So the extremes are set exactly; the gradient is still the division's.
     exact = jnp.where(x >= high, 1.0, jnp.where(x <= low, 0.0, unit))
     unit = unit + jax.lax.stop_gradient(exact - unit)
-    # Strict comparisons: the gradient passes through the extremes themselves, as through a plain division.
+    # The comparisons are strict so that the extremes themselves have the gradient of a plain division.
     unit = jnp.where(x < low, 0.0, jnp.where(x > high, 1.0, unit))
     return jnp.where(constant, 1.0, unit).astype(x.dtype)
 

@@ -1,7 +1,7 @@
-"""The embedded data set: 1,797 handwritten digits of 8 x 8 pixels, no download.
+"""The data set that comes with the package: 1,797 handwritten digits of 8 x 8 pixels.
 
 The images are scikit-learn's `load_digits`: the test half of "Optical Recognition of Handwritten Digits"
-(Alpaydin & Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0), ink counts of 0..16 a pixel.
+(Alpaydin & Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0); each pixel is an ink count from 0 to 16.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class ArraySplit:
 
 
 def open_digits() -> Source:
-    """The digits, values spread over 0..255, in a fixed stratified split of 80 % and 20 %."""
+    """Opens the digits, scaled to 0..255, in a fixed stratified split of 80 % and 20 %."""
     file = importlib.resources.files("hasnn_jax.data") / "digits.npz"
     with file.open("rb") as stream, np.load(stream) as arrays:
         ink, labels = arrays["images"], arrays["labels"].astype(np.int32)

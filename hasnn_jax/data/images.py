@@ -1,4 +1,4 @@
-"""Image files to pixels: the part of an image that is needed, decoded near the size that is needed."""
+"""Decodes image files: only the chosen part of an image, at about the size that is needed."""
 
 import io
 import math
@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels of the upright image
-Choose = Callable[[int, int], Box]  # (width, height) of the upright image -> the part of it that is wanted
-MAX_PIXELS = 1 << 26  # 67 million: more is a mistake or an attack, and decoding it would take 200 MB and seconds
-_ORIENTATION = 0x0112  # EXIF's tag; from 5 on, width and height change places
+Choose = Callable[[int, int], Box]  # (width, height) of the upright image -> the part of it to use
+MAX_PIXELS = 1 << 26  # 67 million; a larger image is a mistake or an attack, and decoding it takes 200 MB and seconds
+_ORIENTATION = 0x0112  # EXIF tag; values of 5 and above swap width and height
 
 
 class UnreadableImageError(InputError):
@@ -21,20 +21,22 @@ class UnreadableImageError(InputError):
 
 
 def read_pixels(image: bytes | np.ndarray, size: int, choose: Choose, name: str) -> np.ndarray:
-    """A part of an image, resized to `size` x `size` pixels, bilinear with antialiasing.
+    """Reads a part of an image and resizes it to `size` x `size` pixels, bilinear with antialiasing.
 
     Args:
       image: the bytes of an image file, or uint8 [H, W, C] with 1 or 3 channels.
       size: height and width of the result.
       choose: (width, height) of the whole image -> left, top, right, bottom of the part.
-      name: of the image, for messages.
+      name: the image's name, for messages.
 
     Returns:
-      uint8 [size, size, C]; C is 3 for image files, whatever they hold: grey is repeated, transparency and all frames
-      but the first are dropped, 16 bits keep their upper 8, CMYK is converted, and EXIF's rotation is undone.
+      uint8 [size, size, C]. For image files C is always 3: grey is repeated, CMYK is converted, of 16 bits the upper 8
+      are kept, transparency and all frames but the first are dropped, and EXIF's rotation is applied.
 
     Raises:
-      UnreadableImageError: the file is empty, truncated, no image, of more than MAX_PIXELS, or of 32-bit values.
+      UnreadableImageError: the file is empty, truncated or not an image, or it has more than MAX_PIXELS pixels or
+        32-bit values.
+      InputError: an array is not uint8 [H, W, C].
     """
     if not isinstance(image, bytes):
         return _read_array(np.asarray(image), size, choose, name)
@@ -46,16 +48,16 @@ def read_pixels(image: bytes | np.ndarray, size: int, choose: Choose, name: str)
         raise UnreadableImageError(f"{name}: {error}; replace or remove it") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError(f"{name}: has more than {MAX_PIXELS:,} pixels; scale it down or remove it") from None
-    except Exception as error:  # Pillow raises whatever damage happens to lead it into, struct.error among it
+    except Exception as error:  # Pillow raises many kinds of errors for a damaged file, even struct.error
         raise UnreadableImageError(f"{name}: cannot be read as an image ({error}); replace or remove it") from None
 
 
 def check_header(file: BinaryIO, name: str) -> None:
-    """Raises UnreadableImageError where the start of a file shows that `read_pixels` would; it decodes nothing."""
+    """Raises UnreadableImageError if the start of a file shows that `read_pixels` would fail; decodes no pixels."""
     try:
         with Image.open(file) as image:
             width, height = image.size
-    except Exception as error:  # Pillow raises whatever a damaged header happens to lead it into
+    except Exception as error:  # Pillow raises many kinds of errors for a damaged header
         reason = f"cannot be read as an image ({error})" if file.seek(0, io.SEEK_END) else "is empty"
         raise UnreadableImageError(f"{name}: {reason}; replace or remove it") from None
     if not 0 < width * height <= MAX_PIXELS:
@@ -84,7 +86,7 @@ def _read_file(encoded: bytes, size: int, choose: Choose) -> np.ndarray:
         whole = (image.height, image.width) if turned else image.size
         box = choose(*whole)
         wide, high = (math.ceil(full * size / max(part, 1)) for full, part in zip(whole, _extent(box), strict=True))
-        image.draft(None, (high, wide) if turned else (wide, high))  # JPEG alone: decodes at 1/2, 1/4 or 1/8
+        image.draft(None, (high, wide) if turned else (wide, high))  # JPEG only: decodes at 1/2, 1/4 or 1/8
         upright = ImageOps.exif_transpose(image)
         pixels = _rgb(upright)
     if pixels.size == (size, size) and box == (0, 0, *whole):

@@ -1,43 +1,44 @@
 """Batches for training and evaluation: {"image": uint8 [B, H, W, C], "label": int32 [B], "replaced": bool [B]}.
 
-Training batch k is a function of the seed and k alone: not of restarts, of how many processes share it, or of how many
-workers and threads read it. Evaluation covers every example exactly once.
+Training batch k depends only on the seed and k. It does not depend on restarts, on the number of processes that share
+it, or on the number of workers and threads that read it. Evaluation covers every example exactly once.
 
-Grain orders the work, over threads and over worker processes; what it orders are the indices of a batch, and one call
-here turns those into images.
+Grain distributes the work over threads or worker processes. Its elements are the indices of a batch; one function call
+here turns them into images.
 """
 
 import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from multiprocessing import resource_tracker
 from typing import Any, Literal
 
 import numpy as np
 
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.data.images import UnreadableImageError
-from hasnn_jax.data.preparation import Preparation
+from hasnn_jax.data.preprocessing import Preprocessing
 from hasnn_jax.data.sources import Split
-from hasnn_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
 OnBadImage = Literal["stop", "skip"]
 READ_THREADS = 8
 WORKER_THREADS = 1
-WORKER_BUFFER = 2  # batches that each worker holds ready
+WORKER_BUFFER = 2  # batches that each worker prefetches
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How batches are read; none of this changes what is in them, but for `on_bad_image`.
+    """How batches are read. Only `on_bad_image` changes their content.
 
     Attributes:
-      workers: processes that read and decode; 0 for threads of this one.
-      process_index, process_count: which share of every batch is read here, of how many: consecutive examples.
-      on_bad_image: "stop" ends with the image's name; "skip" takes the next readable image of the split in its place
-        (in evaluation it counts as no example) and marks it in the batch's "replaced".
+      workers: the number of worker processes that read and decode; 0: threads of the current process do.
+      process_index, process_count: every batch is divided into `process_count` shares of consecutive examples; this
+        process reads share `process_index`.
+      on_bad_image: "stop" raises an error with the image's name. "skip" uses the next readable image of the split
+        instead and marks it in the batch's "replaced"; evaluation does not count it.
     """
 
     workers: int = 0
@@ -48,20 +49,28 @@ class Reading:
 
 def train_batches(
     split: Split,
-    preparation: Preparation,
+    preprocessing: Preprocessing,
     *,
     batch_size: int,
     seed: int,
     start_step: int = 0,
     reading: Reading = Reading(),
 ) -> Generator[Batch, None, None]:
-    """An endless stream of shuffled, augmented batches, from batch `start_step` on; this process's share of each.
+    """Yields shuffled, augmented batches without end; of each batch only this process's share.
 
-    Each pass over the split is shuffled anew; a batch may join the end of one pass and the start of the next. Close it
-    (`contextlib.closing`) where worker processes read.
+    Every epoch is shuffled differently. A batch may contain the end of one epoch and the start of the next. With worker
+    processes, close the generator after use (`contextlib.closing`).
+
+    Args:
+      split: the examples.
+      preprocessing: applied to each example, with augmentation.
+      batch_size: the size B of the whole batch, over all processes.
+      seed: of the shuffling and the augmentation.
+      start_step: the number of the first batch.
+      reading: how to read.
 
     Raises:
-      InputError: at the batch that holds it, an unreadable image or a label out of range.
+      InputError: when a batch contains an unreadable image or a label that is out of range.
     """
     import grain
 
@@ -70,58 +79,73 @@ def train_batches(
         .seed(seed)
         .shuffle()
         .repeat()
-        .batch(batch_size, drop_remainder=True)  # of an endless stream; else a batch of 1 overflows its length
+        # Nothing is dropped from an endless stream; without this a batch size of 1 would overflow the stream's length.
+        .batch(batch_size, drop_remainder=True)
     )
-    read = _ReadTraining(split, preparation, reading, batch_size, seed)
+    read = _ReadTraining(split, preprocessing, reading, batch_size, seed)
     return _stream(indices.map_with_index(read)[start_step:], reading)
 
 
 def evaluation_batches(
-    split: Split, preparation: Preparation, *, batch_size: int, reading: Reading = Reading()
+    split: Split, preprocessing: Preprocessing, *, batch_size: int, reading: Reading = Reading()
 ) -> Generator[Batch, None, None]:
-    """Every example once, in order, with a "mask" [B] of 1 for real examples; this process's share of each batch.
+    """Yields every example once, in order; of each batch only this process's share.
 
-    The last batch is filled up by repeating the last example, masked 0, so that a batch-wide value range stays that of
-    the real ones.
+    Batches also have a "mask", bool [B], which is True for examples that count. The last batch is filled up with copies
+    of the last example, so that a value range over the batch stays that of the real examples; the mask is False there.
+
+    Args:
+      split: the examples.
+      preprocessing: applied to each example, without augmentation.
+      batch_size: the size B of the whole batch, over all processes.
+      reading: how to read.
+
+    Raises:
+      InputError: when a batch contains an unreadable image or a label that is out of range.
     """
     import grain
 
     batches = -(-len(split) // batch_size)
-    read = _ReadEvaluation(split, preparation, reading, batch_size)
+    read = _ReadEvaluation(split, preprocessing, reading, batch_size)
     return _stream(grain.MapDataset.range(batches).map(read), reading)
+
+
+_Preprocess = Callable[[dict[str, Any], int], np.ndarray]  # (example, its position in this process's share) -> image
 
 
 @dataclasses.dataclass(frozen=True)
 class _Read:
+    """Turns the indices of a batch into a batch; it is pickled and sent to the worker processes."""
+
     split: Split
-    preparation: Preparation
+    preprocessing: Preprocessing
     reading: Reading
     batch_size: int
 
     def share(self, count: int) -> slice:
-        """The positions in a batch of `count` that this process reads."""
+        """The positions in a batch of `count` examples that this process reads."""
         size = count // self.reading.process_count
         return slice(self.reading.process_index * size, (self.reading.process_index + 1) * size)
 
-    def examples(self, indices: np.ndarray, prepare) -> dict[str, Any]:
-        """A batch, or {"error": ...}: an exception would not find its way out of Grain's worker processes."""
+    def examples(self, indices: np.ndarray, preprocess: _Preprocess) -> dict[str, Any]:
+        """A batch, or {"error": message}, because Grain does not pass exceptions on from worker processes."""
         try:
-            results = [self.example(int(index), position, prepare) for position, index in enumerate(indices)]
+            results = [self.example(int(index), position, preprocess) for position, index in enumerate(indices)]
         except InputError as error:
             return {"error": str(error)}
         images, labels, replaced = zip(*results, strict=True)
         return {"image": np.stack(images), "label": np.array(labels, np.int32), "replaced": np.array(replaced)}
 
-    def example(self, index: int, position: int, prepare) -> tuple[np.ndarray, np.int32, bool]:
-        """Image, label, and whether they are another example's than `index`'s."""
+    def example(self, index: int, position: int, preprocess: _Preprocess) -> tuple[np.ndarray, np.int32, bool]:
+        """Image, label, and whether another example replaces the one at `index`."""
         for candidate in range(index, index + len(self.split)):
             try:
                 example = self.split[candidate % len(self.split)]
-                return prepare(example, position), self.preparation.label(example), candidate != index
+                return preprocess(example, position), self.preprocessing.label(example), candidate != index
             except UnreadableImageError:
                 if self.reading.on_bad_image == "stop":
                     raise
-        raise InputError("not one image of the split can be read")
+        raise InputError("no image of the split can be read")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +155,13 @@ class _ReadTraining(_Read):
     def __call__(self, step: int, indices: np.ndarray) -> dict[str, Any]:
         share = self.share(len(indices))
 
-        def prepare(example, position):
-            # Random numbers by the example's place in the whole stream, whoever reads it.
+        def preprocess(example: dict[str, Any], position: int) -> np.ndarray:
+            # The random numbers depend on the example's place in the whole stream, not on the process that reads it.
             place = step * self.batch_size + share.start + position
             generator = np.random.Generator(np.random.Philox(key=np.array([self.seed, place], np.uint64)))
-            return self.preparation.for_training(example, generator)
+            return self.preprocessing.for_training(example, generator)
 
-        return self.examples(indices[share], prepare)
+        return self.examples(indices[share], preprocess)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +170,7 @@ class _ReadEvaluation(_Read):
         share = self.share(self.batch_size)
         places = number * self.batch_size + np.arange(self.batch_size)[share]
         indices = np.minimum(places, len(self.split) - 1)
-        batch = self.examples(indices, lambda example, _: self.preparation.for_evaluation(example))
+        batch = self.examples(indices, lambda example, _: self.preprocessing.for_evaluation(example))
         if "error" not in batch:
             batch["mask"] = (places < len(self.split)) & ~batch["replaced"]
             batch["replaced"] &= places < len(self.split)
@@ -154,6 +178,7 @@ class _ReadEvaluation(_Read):
 
 
 def _stream(batches: Any, reading: Reading) -> Generator[Batch, None, None]:
+    """Yields the batches of a `grain.MapDataset`, read ahead by threads or worker processes."""
     import grain
 
     threads = WORKER_THREADS if reading.workers else READ_THREADS
@@ -172,19 +197,19 @@ def _stream(batches: Any, reading: Reading) -> Generator[Batch, None, None]:
         for batch in iterator:
             if "error" in batch:
                 raise InputError(str(batch["error"]))
-            # A worker's arrays lie in shared memory, which must not outlive this process: out of it at once.
+            # A worker's arrays are in shared memory, which may not outlive this process, so they are copied at once.
             yield {name: np.array(value) for name, value in batch.items()} if reading.workers else batch
             del batch
 
 
 def _leave_signals_to_the_main_process(*_: int) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach the workers too, which are wanted until the main process has saved."""
+    """Ctrl-C and a scheduler's SIGTERM also reach the workers, which must run until the main process has saved."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _start_quiet_resource_tracker() -> None:
-    """Grain may stop a worker that holds a batch in shared memory; Python frees that, and would warn that it did."""
+    """Grain may stop a worker that holds a batch in shared memory; Python then frees it with a warning, hidden here."""
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
     try:
@@ -197,7 +222,7 @@ def _start_quiet_resource_tracker() -> None:
 
 
 def _parse_no_flags() -> None:
-    """Grain's worker processes want absl's flags parsed, which outside of an absl program nobody did."""
+    """Marks absl's flags as parsed, which Grain's worker processes require and only an absl program does itself."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():

@@ -1,19 +1,31 @@
-"""Where images come from: a name in the config becomes a `Source` here.
+"""What a data source is: two splits of labelled images, their class names, and how to add a new one.
 
-A split is anything with a length and `split[i] -> {"image": ..., "label": int}`, where the image is the bytes of an
-image file or uint8 [H, W, C]; images may differ in size, and "name", for messages, may say which one it is. It may have
-`outline(i)` as well: name, label and size in bytes of an example, checked without reading all of it.
-
-To add a source, write a function that returns a `Source`, and enter it in `hasnn_jax.data.SOURCES` and in
-`hasnn_jax.assembly.open_source`, which picks its arguments from the config.
+To add a source, write a function that returns a `Source` and add it to `hasnn_jax.data.SOURCES` under the name that
+`config.data.source` will use. The function's parameters are filled by name from `config.data`, so each one that has no
+default must be named like a key there (`name`, `data_dir`, `exclude`, `how_to_get`, ...; see `hasnn_jax.config`). A
+parameter that is not a key keeps its default.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
+
+Report = Callable[[str, int, int], object]  # (name of the stage, items done, items in total)
+
+
+def no_report(stage: str, done: int, total: int) -> None:
+    """A `Report` that shows nothing."""
 
 
 class Split(Protocol):
-    """Random access to labelled images; picklable, and safe to read from several threads."""
+    """Random access to labelled images; it can be pickled, and several threads can read it at once.
+
+    `split[i]` is a dict with "image", the bytes of an image file or uint8 [H, W, C], and "label", an integer. Images
+    may differ in size. It may also have "name", which says in error messages which image is meant.
+
+    A split may have a method `outline(i)` that returns name, label and size in bytes of example i, and checks the
+    example without reading all of it.
+    """
 
     def __len__(self) -> int: ...
 
@@ -25,11 +37,11 @@ class Source:
     """A data set.
 
     Attributes:
-      name: what to call it in messages.
-      classes: the class names; labels are their positions.
+      name: the data set's name in messages.
+      classes: the class names; a label is an index into them.
       train, test: the two splits.
-      split_names: what the source itself calls them.
-      remarks: what a person should know about it, such as files that were passed over; a line each.
+      split_names: the source's own names for them.
+      remarks: what the user should know about the data, such as skipped files; one line each.
     """
 
     name: str

@@ -1,20 +1,23 @@
-"""A seeded split of one set of labelled examples into two, class by class."""
+"""Splits labelled examples into a training and a test set, class by class."""
 
 import numpy as np
 
 
 def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training and of the test examples, both sorted.
+    """Chooses the test examples of every class at random.
 
-    Every class gives `test_fraction` of its examples to the test split, rounded, and at least one to each side.
+    Of every class, a share of `test_fraction` (rounded) goes to the test split; each split gets at least one example.
 
     Args:
       labels: class of each example, integers [N].
       test_fraction: between 0 and 1.
-      seed: the split depends on it and on the labels alone.
+      seed: the split depends only on the seed and the labels.
+
+    Returns:
+      (indices of the training examples, indices of the test examples), both sorted, integers.
 
     Raises:
-      ValueError: a class has one example only.
+      ValueError: a class has only one example.
     """
     generator = np.random.default_rng(seed)
     in_test = np.zeros(len(labels), bool)

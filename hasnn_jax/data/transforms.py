@@ -1,6 +1,7 @@
-"""Which part of an image is taken, and what happens to the pixels then.
+"""Functions that choose the part of an image to use, and functions that augment its pixels.
 
-A choice gets the image's (width, height) and gives left, top, right, bottom; pixels are uint8 [H, W, C].
+The first kind takes the image's (width, height) and returns left, top, right, bottom. The second kind takes and returns
+pixels, uint8 [H, W, C].
 """
 
 import math
@@ -14,14 +15,14 @@ TRIES = 10
 
 
 def whole(width: int, height: int) -> Box:
-    """All of it, whatever its shape: resizing changes its proportions."""
+    """The whole image; resizing it to a square changes its proportions."""
     return 0, 0, width, height
 
 
 def centre_square(width: int, height: int, share: float) -> Box:
-    """The square in the middle, its side the given share of the shorter side (above 0, up to 1).
+    """A square in the middle whose side is `share` (above 0, up to 1) times the image's shorter side.
 
-    Resizing this to n pixels is resizing the shorter side to n / share and cropping n x n from the centre.
+    Resizing it to n x n pixels equals resizing the image's shorter side to n / share and cropping n x n at the centre.
     """
     side = share * min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -29,11 +30,11 @@ def centre_square(width: int, height: int, share: float) -> Box:
 
 
 def random_part(width: int, height: int, smallest: float, generator: np.random.Generator) -> Box:
-    """A part of a random size, shape and place: Inception's augmentation.
+    """A part of random size, shape and position: the augmentation of Inception.
 
-    Its area is uniform from `smallest` (above 0, up to 1) of the image's to all of it, its aspect ratio log-uniform
-    from 3/4 to 4/3. What does not fit into the image is drawn again, and after ten tries it is the largest part of an
-    allowed shape in the middle.
+    The area is uniform between `smallest` (above 0, up to 1) times the image's area and the whole area; the aspect
+    ratio is log-uniform between 3/4 and 4/3. A part that does not fit into the image is drawn again. After ten failed
+    tries the result is the largest part with an allowed aspect ratio, at the centre.
     """
     low, high = (math.log(ratio) for ratio in ASPECT_RATIOS)
     for _ in range(TRIES):
@@ -53,7 +54,7 @@ def flip_horizontally(image: np.ndarray, generator: np.random.Generator) -> np.n
 
 
 def shift(image: np.ndarray, pixels: int, generator: np.random.Generator) -> np.ndarray:
-    """Moves by up to `pixels` in each direction, uniformly, filling with zeros: a padded random crop."""
+    """Moves the image by up to `pixels` in each direction, uniformly, and fills with zeros: a padded random crop."""
     top, left = generator.integers(0, 2 * pixels + 1, size=2)
     height, width = image.shape[:2]
     padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))

@@ -4,9 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hasnn_jax.models import HybridResNet, HybridVGG
-
-Model = HybridResNet | HybridVGG
+from hasnn_jax.models import HybridResNet, HybridVGG, Model
 
 _LEAVES = {
     "kernel": "weight",

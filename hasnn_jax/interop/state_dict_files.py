@@ -1,6 +1,5 @@
 """State dicts on disk: PyTorch's `.pt` and `.pth`, read without executing anything, and `.safetensors`."""
 
-import os
 import pathlib
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.files import replacing
 
 StateDict = dict[str, np.ndarray]
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the weights
@@ -49,12 +49,8 @@ def write_state_dict(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -
     if path.exists():
         raise InputError(f"{path}: exists already; remove it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         write(temporary, {name: array.copy(order="C") for name, array in state_dict.items()})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_torch(path: pathlib.Path) -> StateDict:

@@ -1,7 +1,7 @@
 """The release's PyTorch weights in and out, as NumPy arrays under its own names and in its own layout.
 
 Convolutions are [out, in, height, width] there and [height, width, in, out] here; linear layers [out, in] there
-and [in, out] here. As a command, `python -m hasnn_jax.interop.torch_weights`, it converts files: `interop/convert.py`.
+and [in, out] here. The command `hasnn convert` converts files with them.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from hasnn_jax.errors import InputError
-from hasnn_jax.interop.release_names import Model, release_name, walk
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.interop.release_names import release_name, walk
+from hasnn_jax.models import Model
 
 _COUNTER = "num_batches_tracked"
 
@@ -97,9 +98,3 @@ def _abstract_variables(model: Model, state_dict: Mapping[str, np.ndarray]) -> d
 
 
 _FIRST = ("init_conv.", "dv.0.")  # the modules that see the images
-
-
-if __name__ == "__main__":
-    from hasnn_jax.interop.convert import main
-
-    main()

@@ -1,4 +1,4 @@
-"""The hybrid block: an ANN path and an SNN path over the same input, added."""
+"""The hybrid block: the sum of an ANN path and an SNN path over the same input."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,69 +8,75 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.errors import InputError
-from hasnn_jax.lookup import unknown_name
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import unknown_name
 from hasnn_jax.models.layers import BatchNorm, Conv, Dense, Encoder
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
 Path = Literal["ann", "snn"]
 Body = Callable[..., nn.Module]
-"""Makes one path's layers: called with `name=`, gives a module called with (x, train)."""
+"""Creates the layers of one path: called with `name=`, it returns a module that is called with (x, train)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Paths:
-    """What every block of a model has in common.
+class LayerFactory:
+    """Settings shared by every block of a model, and methods that create layers with these settings.
 
     Attributes:
-      active: which paths run; ("ann",) and ("snn",) are the pure baselines.
+      paths: which paths run; ("ann",) and ("snn",) are the pure baselines.
       spiking: coding, neuron and decoder of the spiking paths.
-      statistics_group: how many consecutive examples share BatchNorm statistics and value range; None: all.
+      statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers; float32 or bfloat16.
+
+    Raises:
+      InputError: `paths` is empty, or has an unknown or repeated path.
     """
 
-    active: tuple[Path, ...] = ("ann", "snn")
+    paths: tuple[Path, ...] = ("ann", "snn")
     spiking: SpikingSpec = AS_DESCRIBED
     statistics_group: int | None = None
     dtype: Any = jnp.float32
 
     def __post_init__(self):
-        if not self.active or len(set(self.active)) != len(self.active):
-            raise InputError(f"paths: expected 'ann', 'snn' or both, each once; got {self.active!r}")
-        for path in self.active:
+        if not self.paths or len(set(self.paths)) != len(self.paths):
+            raise InputError(f"paths: expected 'ann', 'snn' or both, each once; got {self.paths!r}")
+        for path in self.paths:
             if path not in ("ann", "snn"):
                 raise unknown_name("path", path, ("ann", "snn"))
 
     def conv(self, features: int, kernel: int, stride: int = 1, *, name: str) -> Conv:
+        """A bias-free square convolution in `dtype`."""
         return Conv(features, kernel, stride, self.dtype, name=name)
 
     def dense(self, features: int, *, name: str) -> Dense:
+        """A linear layer with bias in `dtype`."""
         return Dense(features, self.dtype, name=name)
 
     def norm(self, *, name: str, momentum: float = 0.1) -> BatchNorm:
+        """A batch normalisation with this model's `statistics_group`."""
         return BatchNorm(momentum, statistics_group=self.statistics_group, name=name)
 
 
 class Hybrid(nn.Module):
-    """Sum of the active paths: `ann(x)`, and the decoded `snn(bit planes of x)`.
+    """Sum of the model's paths: `ann(x)`, and the decoded `snn(bit planes of x)`.
 
     Attributes:
-      paths: what the whole model has in common.
-      ann: makes the ANN path's layers, [B, ...] -> [B, ...].
-      snn: makes the SNN path's layers, spikes [T, B, ...] -> spikes [T, B, ...].
+      layers: the settings of the whole model.
+      ann: creates the layers of the ANN path, [B, ...] -> [B, ...].
+      snn: creates the layers of the SNN path, spikes [T, B, ...] -> spikes [T, B, ...].
     """
 
-    paths: Paths
+    layers: LayerFactory
     ann: Body
     snn: Body
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         outputs = []
-        if "ann" in self.paths.active:
+        if "ann" in self.layers.paths:
             outputs.append(self.ann(name="ann")(x, train))
-        if "snn" in self.paths.active:
-            spiking = self.paths.spiking
-            planes = Encoder(spiking.coding, self.paths.statistics_group, name="encoder")(x, train)
+        if "snn" in self.layers.paths:
+            spiking = self.layers.spiking
+            planes = Encoder(spiking.coding, self.layers.statistics_group, name="encoder")(x, train)
             outputs.append(spiking.decoder(self.snn(name="snn")(planes, train)))
         return sum(outputs[1:], start=outputs[0])

@@ -1,4 +1,4 @@
-"""What a model demands of the images it is given, said in one line where they fall short."""
+"""Checks of the images that a model receives, with one-line error messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,28 @@ from flax import linen as nn
 from jax import Array
 from jax.experimental import checkify
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 
-# Unwrapped calls hold no trace of the check: checkify numbers its checks as they come, and programs with other numbers
-# in them are not found in the compilation cache. JAX traces a function anew where this differs.
+# Whether the call is wrapped by `checked`. In other calls the check is not traced at all: checkify numbers its checks
+# consecutively within a process, and a program with different numbers would miss the compilation cache. A user context
+# is part of JAX's tracing cache key, so that a function is traced again if this value differs.
 _values_are_checked = jax.make_user_context(default_value=False)
 
 
 def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
-    """Raises unless `images` are float [B, H, W, C] with the channels that the model was initialised with.
+    """Raises unless `images` are float [B, H, W, C] with as many channels as the model was initialised with.
 
     Shapes and dtypes are checked while tracing and cost nothing at run time. Values are checked only in a
     call wrapped by `checked`.
+
+    Args:
+      model: the model that receives the images; it has a method `input_channels`.
+      images: the array to check; the values should be in [0, 1].
+      smallest: the smallest height and width that the model accepts.
+
+    Raises:
+      InputError: the shape is wrong, or values that are checked are NaN or outside [0, 1].
+      TypeError: the dtype is not floating.
     """
     if images.ndim != 4:
         hint = "; for one image pass images[None]" if images.ndim == 3 else ""
@@ -57,11 +67,11 @@ def require_images(model: nn.Module, images: Array, smallest: int = 1) -> None:
 
 
 def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a function that calls a model: NaN or values outside [0, 1] in the images then raise InputError.
+    """Wraps a function that calls a model, so that it raises InputError for image values outside [0, 1] and NaN.
 
         logits = hasnn_jax.checked(model.apply)(variables, images, train=False)
 
-    Unwrapped calls, and training, skip the check and its cost.
+    Unwrapped calls skip this check and its cost; training does so too.
     """
 
     def call(*args, **kwargs):

@@ -1,7 +1,7 @@
-"""The layers that both paths share. Arrays are [B, H, W, C], or [T, B, H, W, C] over time.
+"""The layers that both paths use. Arrays are [B, H, W, C], or [T, B, H, W, C] with a time axis.
 
-Synapses and normalisation do not look at time: the convolution folds it into the batch, BatchNorm takes its
-statistics over time, batch and space together.
+Convolution, pooling, linear layers and normalisation treat all time steps alike: the convolution folds time into
+the batch, BatchNorm takes its statistics over time, batch and space together.
 """
 
 import functools
@@ -21,7 +21,7 @@ BATCH_AXIS = -4  # of [..., B, H, W, C]
 
 
 def torch_uniform(fan_in: int) -> Callable[..., Array]:
-    """PyTorch's default initialisation of weights and biases: uniform in +-1 / sqrt(fan_in)."""
+    """PyTorch's default initialisation of weights and biases: uniform in [-1, 1] / sqrt(fan_in)."""
     bound = 1 / math.sqrt(fan_in)
 
     def init(key, shape, dtype=jnp.float32):
@@ -72,17 +72,17 @@ class Dense(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over everything but channels, with PyTorch's running statistics.
+    """Batch normalisation over all axes except channels, with PyTorch's running statistics.
 
-    The running variance is the unbiased one, n / (n - 1); `momentum` is the share of the new batch. `count` says
-    how many batches were tracked; nothing is computed from it.
-    Statistics are float32 or wider whatever the dtype of the input.
+    The running variance is unbiased: the variance of the batch times n / (n - 1). The variable `count` is the number
+    of batches in the running statistics; nothing is computed from it. Statistics are float32 or wider for every
+    input dtype.
 
     Attributes:
-      momentum: running = (1 - momentum) running + momentum batch.
+      momentum: weight of the new batch: running = (1 - momentum) running + momentum batch.
       epsilon: added to the variance.
-      statistics_group: how many consecutive examples share statistics; None for the whole batch. Running
-        statistics take the mean over the groups.
+      statistics_group: how many consecutive examples share statistics; None for the whole batch. The running
+        statistics use the mean over the groups.
     """
 
     momentum: float = 0.1
@@ -91,7 +91,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """[..., B, H, W, C] -> the same shape and dtype; with `train`, updates "batch_stats" if mutable."""
+        """[..., B, H, W, C] -> same shape and dtype; with `train`, updates "batch_stats" if it is mutable."""
         channels, batch = x.shape[-1], x.shape[BATCH_AXIS]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
@@ -127,21 +127,21 @@ class BatchNorm(nn.Module):
 
 
 def _channelwise(values: Array, like: Array) -> Array:
-    """A vector of one value a channel, shaped to broadcast against [..., C]."""
+    """A vector with one value per channel, reshaped to broadcast against [..., C]."""
     return values.reshape((1,) * (like.ndim - 1) + values.shape)
 
 
 class Encoder(nn.Module):
-    """Bit-plane encoder with a memory of the value range: [B, ...] -> spikes [T, B, ...], same dtype.
+    """Bit-plane encoder with a running value range: [B, ...] -> spikes [T, B, ...], same dtype.
 
-    With `coding.value_range` "batch" or "example" it is `core.encode`. With "running" it uses the range of
-    the batch (of each statistics group) in training and tracks it as BatchNorm tracks its mean; in evaluation
-    it uses the tracked one, so that an example's planes depend on that example only.
+    With `coding.value_range` "batch" or "example" it is `core.encode`. With "running", training uses the range of
+    the batch (of each statistics group) and updates a running average, as BatchNorm does with its mean. Evaluation
+    uses the running average, so that the planes of an example do not depend on other examples.
 
     Attributes:
-      coding: planes, order, surrogate gradient, value range.
+      coding: number and order of the planes, surrogate gradient, value range.
       statistics_group: how many consecutive examples share a range; None for the whole batch.
-      momentum: share of the new batch in the running range.
+      momentum: weight of the new batch in the running range.
     """
 
     coding: core.BitPlaneCoding
@@ -150,8 +150,8 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        # Else XLA may compute x once for the range and again, rounded otherwise, for the planes: the largest value
-        # would fall below its own maximum, and lose its lowest plane.
+        # Otherwise XLA may compute x twice, for the range and for the planes, with different rounding. The largest
+        # value could then be below the maximum and lose its lowest plane.
         x = _as_one_array(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.coding.value_range == "example":
@@ -176,7 +176,10 @@ class Encoder(nn.Module):
 
 
 def spiking_activation(neuron: core.Neuron) -> Callable[[Array], Array]:
-    """The neuron as an activation function, currents [T, ...] -> spikes [T, ...], computed once."""
+    """The neuron as an activation function: currents [T, ...] -> spikes [T, ...].
+
+    The spikes are computed once, not again in every operation that uses them.
+    """
     return functools.partial(_fire, neuron)
 
 
@@ -185,17 +188,17 @@ def _fire(neuron, currents):
 
 
 def _as_one_array(x: Array) -> Array:
-    """Keeps XLA from computing an array, such as a spike train, again inside every operation that reads it."""
+    """Prevents XLA from fusing the computation of an array into every operation that uses the array."""
     return jax.lax.optimization_barrier(x)
 
 
 def average_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
-    """Average pooling of [..., H, W, C]; padding is counted, as PyTorch does by default."""
+    """Average pooling of [..., H, W, C]; the mean includes the zeros of the padding, as in PyTorch by default."""
     return _pool(nn.avg_pool, x, window, stride, padding)
 
 
 def max_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
-    """Max pooling of [..., H, W, C]; padding never wins."""
+    """Max pooling of [..., H, W, C]; the padding is never the maximum."""
     return _pool(nn.max_pool, x, window, stride, padding)
 
 
@@ -207,8 +210,8 @@ def _pool(pool, x, window, stride, padding):
 def _time_folded(function, x):
     """Applies a function of images [N, H, W, C] to [B, H, W, C], or to [T, B, H, W, C] with N = B T.
 
-    The batch stays outermost: where it is divided among devices, so is N, and nothing has to move between them. XLA
-    finds a memory layout in which the exchange of the axes costs nothing.
+    The batch is the outer part of N. If the batch is sharded over devices, N is sharded in the same way and no data
+    moves between devices. XLA chooses a memory layout in which the transposition costs nothing.
     """
     if x.ndim == 4:
         return function(x)

@@ -6,14 +6,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hasnn_jax.errors import InputError
-from hasnn_jax.lookup import look_up, unknown_name
-from hasnn_jax.models.hybrid import Path, Paths
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import look_up, unknown_name
+from hasnn_jax.models.hybrid import LayerFactory, Path
 from hasnn_jax.models.resnet import STAGE_SIZES, BlockKind, HybridResNet, StemKind
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 from hasnn_jax.models.vgg import HybridVGG
 
-# The names listed are the paper's and their neighbours; any width, multiplier and VGG depth is accepted.
+# The listed names are those of the paper and similar ones; every width, multiplier and VGG depth is accepted.
 _PAPER_NAMES = ("has8_resnet_b32_m2_d4", "has8_resnet_b64_m2_d4", "has8_vgg_b16_m2_d4", "has8_vgg_b24_m2_d4")
 _DEEPER_NAMES = tuple(f"has8_resnet{depth}_b{width}" for depth in STAGE_SIZES for width in (32, 64) if depth != 18)
 _RESNET18 = re.compile(r"has8_resnet_b(\d+)_m2_d4")
@@ -22,9 +22,9 @@ _VGG = re.compile(r"has8_vgg_b(\d+)_m(\d+)_d(\d+)")
 
 
 def list_models() -> list[str]:
-    """The named models: HAS-8-ResNet[b32-m2-d4] of the paper is "has8_resnet_b32_m2_d4", and so on.
+    """The model names, sorted. The paper's HAS-8-ResNet[b32-m2-d4] is "has8_resnet_b32_m2_d4", for example.
 
-    `create_model` also takes every other width, multiplier and VGG depth in names of the same pattern.
+    `create_model` also accepts names of the same pattern with another width, multiplier or VGG depth.
     """
     return sorted(_PAPER_NAMES + _DEEPER_NAMES)
 
@@ -39,20 +39,23 @@ def create_model(
     statistics_group: int | None = None,
     dtype: Any = jnp.float32,
 ) -> HybridResNet | HybridVGG:
-    """Makes a model by name.
+    """Creates a model by name.
 
     Args:
       name: one of `list_models()`, or the same pattern with other numbers: "has8_resnet_b8_m2_d4" (depth 18),
         "has8_resnet50_b16", "has8_vgg_b4_m2_d2".
       num_classes: number of logits, 1 or more.
-      spiking: coding, neuron and decoder: AS_DESCRIBED, AS_RELEASED or a variation of them.
+      spiking: coding, neuron and decoder: AS_DESCRIBED, AS_RELEASED or a variant of them.
       paths: ("ann", "snn") is the hybrid, ("ann",) and ("snn",) are the pure baselines.
       stem: "imagenet" (7x7 stride 2, pool) or "small" (3x3 stride 1, for images of 64 pixels or less); ResNets only.
-      statistics_group: how many consecutive examples share batch statistics and value range; None: all.
+      statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers. Parameters, statistics and membranes stay float32.
 
+    Returns:
+      A Flax module: images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
+
     Raises:
-      InputError: an unknown name (the nearest valid one is given) or a value out of range.
+      InputError: the name is unknown (the message suggests the nearest valid one) or a value is out of range.
     """
     if num_classes < 1:
         raise InputError(f"num_classes: expected 1 or more, got {num_classes}")
@@ -61,12 +64,12 @@ def create_model(
     if isinstance(paths, str):
         raise InputError(f"paths: expected a sequence such as ('ann', 'snn') or ('ann',), got the text {paths!r}")
     look_up("stem", stem, {"imagenet": None, "small": None})
-    shared = {"active": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
+    shared = {"paths": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
     if match := _VGG.fullmatch(name):
         base_width, multiplier, depth = _positive(name, match)
         if stem != "imagenet":
             raise InputError(f"stem: {name} is a VGG and has no stem to choose; leave it at 'imagenet'")
-        return HybridVGG(num_classes, base_width, multiplier, depth, Paths(**shared))
+        return HybridVGG(num_classes, base_width, multiplier, depth, LayerFactory(**shared))
     if match := _RESNET18.fullmatch(name):
         depth, (base_width,) = 18, _positive(name, match)
     elif match := _RESNET.fullmatch(name):
@@ -78,7 +81,7 @@ def create_model(
     block: BlockKind = "basic" if depth < 50 else "bottleneck"
     if block == "bottleneck" and base_width < 8:
         raise InputError(f"model {name!r}: a bottleneck's inner width is int(b * b / 64); expected b of 8 or more")
-    return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, Paths(**shared))
+    return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, LayerFactory(**shared))
 
 
 def _positive(name: str, match: re.Match[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""HAS-8-ResNet: residual blocks, each an ANN path beside a spiking one. Stages of widths b, 2b, 4b, 8b."""
+"""HAS-8-ResNet: residual blocks that add an ANN path and a spiking path. The stages have widths b, 2b, 4b, 8b."""
 
 import functools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models.hybrid import Hybrid, Paths
+from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 from hasnn_jax.models.images import require_images
 from hasnn_jax.models.layers import average_pool, global_average_pool, max_pool, spiking_activation
 
@@ -18,7 +18,7 @@ StemKind = Literal["imagenet", "small"]
 BlockKind = Literal["basic", "bottleneck"]
 
 STAGE_SIZES: dict[int, tuple[int, ...]] = {
-    10: (1, 1, 1, 1),  # not in the paper: the smallest, for small images and tests
+    10: (1, 1, 1, 1),  # not in the paper; the smallest, for small images and tests
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -26,7 +26,7 @@ STAGE_SIZES: dict[int, tuple[int, ...]] = {
     152: (3, 8, 36, 3),
 }
 STEM_WIDTH = 64
-EXPANSION = 4  # of a bottleneck's outer width over its stage's
+EXPANSION = 4  # output width of a bottleneck block, divided by the width of its stage
 
 
 def identity(x: Array) -> Array:
@@ -35,9 +35,9 @@ def identity(x: Array) -> Array:
 
 
 class StemBody(nn.Module):
-    """conv - norm - activation - pool: [..., H, W, C] -> [..., H / 4, W / 4, 64] (small: the same H, W)."""
+    """conv - norm - activation - pool: [..., H, W, C] -> [..., H / 4, W / 4, 64], or [..., H, W, 64] if small."""
 
-    paths: Paths
+    layers: LayerFactory
     kind: StemKind
     activation: Activation
     pool: Callable[..., Array]
@@ -45,24 +45,25 @@ class StemBody(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         kernel, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
-        x = self.paths.conv(STEM_WIDTH, kernel, stride, name="conv")(x)
-        x = self.activation(self.paths.norm(name="norm")(x, train))
+        x = self.layers.conv(STEM_WIDTH, kernel, stride, name="conv")(x)
+        x = self.activation(self.layers.norm(name="norm")(x, train))
         return self.pool(x, 3, 2, padding=1) if self.kind == "imagenet" else x
 
 
 class ResidualBody(nn.Module):
-    """A chain of conv - norm - activation, added to its input, which is projected where the shape changes.
+    """A chain of conv - norm - activation, plus its input. The input is projected if the shape changes.
 
-    The ANN path activates the sum; the spiking path adds spikes, and activates both addends instead.
+    The ANN path applies its activation to the sum. The spiking path applies it to both terms and adds the spikes.
 
     Attributes:
+      layers: creates convolutions and norms.
       convs: (features, kernel, stride) of each convolution in the chain.
-      activation: after every convolution but the last.
+      activation: after every convolution except the last.
       branch_activation: after the last convolution and after the projection.
       sum_activation: after the addition.
     """
 
-    paths: Paths
+    layers: LayerFactory
     convs: tuple[tuple[int, int, int], ...]
     activation: Activation
     branch_activation: Activation
@@ -74,18 +75,18 @@ class ResidualBody(nn.Module):
         stride = max(stride for _, _, stride in self.convs)
         branch = x
         for i, (width, kernel, conv_stride) in enumerate(self.convs, start=1):
-            branch = self.paths.conv(width, kernel, conv_stride, name=f"conv{i}")(branch)
-            branch = self.paths.norm(name=f"norm{i}")(branch, train)
+            branch = self.layers.conv(width, kernel, conv_stride, name=f"conv{i}")(branch)
+            branch = self.layers.norm(name=f"norm{i}")(branch, train)
             branch = self.activation(branch) if i < len(self.convs) else self.branch_activation(branch)
         shortcut = x
         if stride != 1 or x.shape[-1] != features:
-            shortcut = self.paths.conv(features, 1, stride, name="shortcut_conv")(x)
-            shortcut = self.branch_activation(self.paths.norm(name="shortcut_norm")(shortcut, train))
+            shortcut = self.layers.conv(features, 1, stride, name="shortcut_conv")(x)
+            shortcut = self.branch_activation(self.layers.norm(name="shortcut_norm")(shortcut, train))
         return self.sum_activation(branch + shortcut)
 
 
 def block_convs(kind: BlockKind, width: int, base_width: int, stride: int) -> tuple[tuple[int, int, int], ...]:
-    """(features, kernel, stride) of the convolutions of a block in a stage of this width."""
+    """(features, kernel, stride) of each convolution of a block in a stage of this width."""
     if kind == "basic":
         return ((width, 3, stride), (width, 3, 1))
     inner = int(width * base_width / 64)
@@ -101,7 +102,7 @@ class HybridResNet(nn.Module):
       block: "basic" (depths 10, 18, 34) or "bottleneck" (50, 101, 152).
       base_width: width b of the first stage.
       stem: "imagenet" (7x7 stride 2, pool) or "small" (3x3 stride 1, no pool; for images of 64 pixels or less).
-      paths: active paths, spiking spec, statistics group, dtype.
+      layers: paths, spiking spec, statistics group and dtype of every block.
     """
 
     num_classes: int
@@ -109,17 +110,17 @@ class HybridResNet(nn.Module):
     block: BlockKind = "basic"
     base_width: int = 32
     stem: StemKind = "imagenet"
-    paths: Paths = Paths()
+    layers: LayerFactory = LayerFactory()
 
-    output_layers = frozenset({"classifier"})  # those whose shape depends on num_classes
+    output_layers = frozenset({"classifier"})  # the layers whose shape depends on num_classes
 
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images)
-        fire = spiking_activation(self.paths.spiking.neuron)
-        stem = functools.partial(StemBody, self.paths, self.stem)
+        fire = spiking_activation(self.layers.spiking.neuron)
+        stem = functools.partial(StemBody, self.layers, self.stem)
         x = Hybrid(
-            self.paths,
+            self.layers,
             ann=functools.partial(stem, activation=nn.relu, pool=max_pool),
             snn=functools.partial(stem, activation=fire, pool=average_pool),
             name="stem",
@@ -128,17 +129,17 @@ class HybridResNet(nn.Module):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 convs = block_convs(self.block, self.base_width * 2**stage, self.base_width, stride)
-                body = functools.partial(ResidualBody, self.paths, convs)
+                body = functools.partial(ResidualBody, self.layers, convs)
                 x = Hybrid(
-                    self.paths,
+                    self.layers,
                     ann=functools.partial(body, nn.relu, branch_activation=identity, sum_activation=nn.relu),
                     snn=functools.partial(body, fire, branch_activation=fire, sum_activation=identity),
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x, train)
-        logits = self.paths.dense(self.num_classes, name="classifier")(global_average_pool(x))
+        logits = self.layers.dense(self.num_classes, name="classifier")(global_average_pool(x))
         return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
     def input_channels(self) -> int:
-        """Channels of the images that this module's parameters were made for."""
-        path = self.paths.active[0]
+        """The number of image channels that the parameters of this module were initialised for."""
+        path = self.layers.paths[0]
         return jax.tree.leaves(self.variables["params"]["stem"][path]["conv"])[0].shape[2]

@@ -1,4 +1,4 @@
-"""What the spiking paths compute, as one hashable value; the paper's and the release's, and all between."""
+"""The specification of the spiking paths as one hashable value: the paper's, the release's, and variants."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Any
 from jax import Array
 
 from hasnn_jax import core
-from hasnn_jax.errors import InputError
-from hasnn_jax.lookup import build, look_up
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import build, look_up
 
 
 @dataclasses.dataclass(frozen=True)
 class SpikingSpec:
-    """How every spiking path codes, spikes and decodes. Hashable; vary it with `dataclasses.replace`.
+    """How every spiking path encodes, spikes and decodes. Hashable; make variants with `dataclasses.replace`.
 
     Attributes:
-      coding: array -> bit planes, and the surrogate gradient of that; see `core.BitPlaneCoding`.
+      coding: array -> bit planes, and the surrogate gradient of this step; see `core.BitPlaneCoding`.
       neuron: currents [T, ...] -> spikes [T, ...]; see `core.IF` and `core.LIF`.
       decoder: spikes [T, ...] -> array [...]; `core.decode_bit_planes` or `core.decode_rate`.
     """
@@ -27,15 +27,15 @@ class SpikingSpec:
 
 
 AS_DESCRIBED = SpikingSpec()
-"""The paper's system: most significant plane first, binary planes, IF neurons."""
+"""The system of the paper: most significant plane first, binary planes, IF neurons."""
 
 AS_RELEASED = SpikingSpec(
     coding=core.BitPlaneCoding(
-        order="lsb_first", lowest_plane="fractional", value_range="batch", vector_gradient="pooled"
+        plane_order="lsb_first", lowest_plane="fractional", value_range="batch", vector_gradient="pooled"
     ),
     neuron=core.LIF(tau=2.0),
 )
-"""The authors' PyTorch release, commit faa28fc, quirks included."""
+"""The authors' PyTorch release, commit faa28fc, including its deviations from the paper."""
 
 SPECS = {"as_described": AS_DESCRIBED, "as_released": AS_RELEASED}
 ENCODER_SURROGATES = {"fouriersine": core.FourierSine, "sigsine": core.SigSine, "tanhsine": core.TanhSine}
@@ -65,25 +65,26 @@ def spiking_spec(
     spike_surrogate: str | None = None,
     decoder: str | None = None,
 ) -> SpikingSpec:
-    """A named spec with some of its points replaced, all given as text, as configs and command lines do.
+    """A named spec with some of its fields replaced. Configs and command lines give the fields as text.
 
     Args:
-      spec: "as_described" or "as_released"; the rest, where not None, replaces one point of it each.
+      spec: "as_described" or "as_released". Every other argument replaces one field of it, unless it is None.
       surrogate: "fouriersine", "sigsine" or "tanhsine", or with arguments: "sigsine(alpha=-5)".
       rescaling: "order_aware" or "none".
       plane_order, lowest_plane, value_range, planes, vector_gradient: fields of `core.BitPlaneCoding`.
       neuron: "if" or "lif", or with arguments: "lif(tau=4, reset='soft')".
-      spike_surrogate: "arctan", "sigmoid", "fast_sigmoid", "triangle" or "rectangle"; arguments as above.
+      spike_surrogate: "arctan", "sigmoid", "fast_sigmoid", "triangle" or "rectangle"; with arguments as above.
       decoder: "bit_planes" or "rate".
 
     Raises:
-      InputError: an unknown name (with the valid and the nearest one) or a value out of range.
+      InputError: a name is unknown (the message lists the valid ones and suggests the nearest) or a value is out of
+        range.
     """
     base = look_up("spiking spec", spec, SPECS)
     coding: dict[str, Any] = {
         "surrogate": None if surrogate is None else build("encoder surrogate", surrogate, ENCODER_SURROGATES),
         "rescaling": None if rescaling is None else look_up("gradient rescaling", rescaling, RESCALINGS),
-        "order": plane_order,
+        "plane_order": plane_order,
         "lowest_plane": lowest_plane,
         "value_range": value_range,
         "planes": planes,

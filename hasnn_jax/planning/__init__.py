@@ -1,1 +1,1 @@
-"""What training costs on devices that are not here: compiled for them ahead of time, and read off the executable."""
+"""What training would cost on devices that need not be present: the step is compiled ahead of time for them."""

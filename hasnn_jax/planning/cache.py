@@ -1,4 +1,4 @@
-"""What the compiler gave, kept in files until something changes that it depends on."""
+"""A cache of compilation outcomes in files. The key covers everything that an outcome depends on."""
 
 import dataclasses
 import hashlib
@@ -9,68 +9,75 @@ import pathlib
 import jax
 from ml_collections import ConfigDict
 
+from hasnn_jax.common.console import Say
+from hasnn_jax.common.files import replacing
 from hasnn_jax.config import flatten
 from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
 from hasnn_jax.planning.compiler_errors import Refusal
 from hasnn_jax.planning.cost import Cost, Memory
 from hasnn_jax.planning.devices import LOCAL, Target
-from hasnn_jax.planning.hlo import Collective
-from hasnn_jax.planning.messages import Say
-from hasnn_jax.training.workdir import write_atomically
+from hasnn_jax.planning.hlo_totals import Collective
 
-CACHE = "~/.cache/hasnn_jax/plans"
+PACKAGE = pathlib.Path(__file__).parents[1]
 # Settings that the compiled step depends on, besides those of the model and the optimizer.
-COMPILED_IN = ("batch_size", "accumulate", "shard_parameters", "schedule.name", "data.num_classes", "data.image_size")
-# The package's code that the compiled step depends on, or that reads what the compiler says of it.
-STEP_FILES = ("assembly.py", "training_program.py")
-STEP_ROOMS = ("core", "models", "training", "planning")
+STEP_SETTINGS = ("batch_size", "accumulate", "shard_parameters", "schedule.name", "data.num_classes", "data.image_size")
 
 
-def cache_key(config: ConfigDict, target: Target, channels: int) -> str:
-    """SHA-256 of all that the compiled step depends on: settings, devices, versions, flags and the package's code."""
+def cache_key(config: ConfigDict, target: Target, channels: int, package: pathlib.Path = PACKAGE) -> str:
+    """SHA-256 of everything that an outcome depends on: settings, devices, versions, compiler flags, and code.
+
+    Args:
+      config: see `hasnn_jax.config.default_config`.
+      target: the devices.
+      channels: of an image.
+      package: folder whose Python files are the code. All of them count: a list of those that matter would go out of
+        date unnoticed, and then the cache would give wrong answers.
+    """
     settings = {
         key: repr(value)
         for key, value in flatten(config).items()
-        if key in COMPILED_IN or (key.startswith(("model.", "optim.")) and not key.startswith("model.init_"))
+        if key in STEP_SETTINGS or (key.startswith(("model.", "optim.")) and not key.startswith("model.init_"))
     }
     backend = jax.devices()[0].client.platform_version if target.name == LOCAL else ""
-    package = pathlib.Path(__file__).parents[1]
-    files = [package / name for name in STEP_FILES]
-    files += [file for room in STEP_ROOMS for file in (package / room).glob("*.py")]
+    code = sorted((file.relative_to(package).as_posix(), _digest(file.read_bytes())) for file in package.rglob("*.py"))
     parts = (
         sorted(settings.items()),
         (target.name, target.devices, target.kind, backend, channels),
         [(name, version(name)) for name in COMPILED_BY],
         [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")],
-        [(str(file.relative_to(package)), _digest(file.read_bytes())) for file in sorted(files)],
+        code,
     )
     return _digest(repr(parts).encode())
 
 
 def read_outcome(file: pathlib.Path) -> Outcome | None:
-    """An outcome that was kept; None if there is none, or it is damaged."""
+    """A cached outcome; None if the file does not exist or is damaged."""
     try:
-        kept = json.loads(file.read_bytes())
-        if kept["digest"] != _digest(json.dumps(kept["outcome"]).encode()):
+        entry = json.loads(file.read_bytes())
+        if entry["digest"] != _digest(json.dumps(entry["outcome"]).encode()):
             return None
-        cost, refusal, seconds = (kept["outcome"][name] for name in ("cost", "refusal", "seconds"))
+        cost, refusal, seconds = (entry["outcome"][name] for name in ("cost", "refusal", "seconds"))
         if cost is not None:
-            collectives = tuple(Collective(**one) for one in cost["collectives"])
+            collectives = tuple(Collective(**collective) for collective in cost["collectives"])
             cost = Cost(**{**cost, "memory": Memory(**cost["memory"]), "collectives": collectives})
         return Outcome(cost, None if refusal is None else Refusal(**refusal), seconds)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep_outcome(file: pathlib.Path, outcome: Outcome, say: Say) -> None:
-    """Writes it down; says so if that cannot be done, which is no reason to lose the answer."""
+def write_outcome(file: pathlib.Path, outcome: Outcome, say: Say) -> None:
+    """Writes an outcome into the cache.
+
+    If the file cannot be written, only `say` is told: the outcome is as good without a cache.
+    """
     plain = json.loads(json.dumps(dataclasses.asdict(outcome)))
     text = json.dumps({"digest": _digest(json.dumps(plain).encode()), "outcome": plain}, indent=1)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, lambda temporary: temporary.write_text(text + "\n"))
+        with replacing(file) as temporary:
+            temporary.write_text(text + "\n")
     except OSError as error:
-        say(f"the answer cannot be kept in {file.parent} ({error.strerror})")
+        say(f"the plan cannot be cached in {file.parent} ({error.strerror})")
 
 
 def _digest(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the chips offer that training can be planned for."""
+"""The TPU generations that training can be planned for: speed, memory, interconnect and slices of each."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,24 +9,25 @@ GIB = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """What one device offers; a chip is one device, or two. Bytes, and per second.
+    """One TPU generation. Figures are per device unless they name the chip; a chip has one or two devices.
 
     Attributes:
-      flops: published peak of bfloat16 matrix products.
-      memory: published.
-      usable: of it, what the compiler grants a program: as libtpu 0.0.52 says when one asks for more.
-      bandwidth: of the memory, published.
-      clock: Hz, of the cycles that the compiler estimates. The published peak divided by the FLOPs of a cycle in the
-        matrix units: 2 x 128 x 128 in each of v4's and v5p's eight and v5e's four; 2 x 256 x 256 in four a device for
-        v6e and tpu7x. That four (v6e is said to have two) is inferred: with it the compiler's cycles for a product of
-        8192 x 8192 matrices come to 70 to 93 % of every chip's peak, and for a copy to 69 to 81 % of its bandwidth.
-      ring: what a chip sends around a ring that uses both directions; published bandwidth of all links, each counted in
-        both directions, divided by their number.
-      dimensions: of the torus that the chips stand in.
+      flops: published peak of bfloat16 matrix products, in FLOP/s.
+      memory: published, in bytes.
+      usable: bytes of it that a program may use, as libtpu 0.0.52 reports them when a program needs more.
+      bandwidth: of the memory, published, in bytes/s.
+      clock: of the cycles that the compiler estimates, in Hz. It is the published peak divided by the FLOPs per cycle
+        of the matrix units: 2 x 128 x 128 per unit for v4 and v5p (eight units per device) and v5e (four), and
+        2 x 256 x 256 per unit for v6e and tpu7x (four per device). The four units of v6e and tpu7x are inferred; v6e is
+        said to have two. With four, the compiler's cycles for a product of 8192 x 8192 matrices give 70 to 93 % of the
+        peak of every generation, and its cycles for a copy give 69 to 81 % of the bandwidth.
+      ring: bytes/s that a chip sends around a ring that uses both directions. It is the published bandwidth of all
+        links, each counted in both directions, divided by the number of links.
+      dimensions: of the torus that connects the chips.
       most: chips in the largest slice.
-      sizes: some that are rented.
+      sizes: examples of slices that can be rented.
       devices: in a chip.
-      options: what `get_topology_desc` wants besides the name.
+      options: arguments of `get_topology_desc` besides the name.
     """
 
     flops: float

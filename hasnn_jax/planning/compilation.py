@@ -1,4 +1,4 @@
-"""The training step, compiled ahead of time for devices that need not be here."""
+"""Ahead-of-time compilation of the training step, for devices that need not be present."""
 
 import dataclasses
 import functools
@@ -12,20 +12,27 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from hasnn_jax.assembly import build_model, count_steps, initial_variables
+from hasnn_jax.assembly.data import count_steps
+from hasnn_jax.assembly.model import build_model, initial_variables
+from hasnn_jax.assembly.program import build_program
+from hasnn_jax.common.errors import InputError, first_line
 from hasnn_jax.config import validate
-from hasnn_jax.errors import InputError
-from hasnn_jax.planning.compiler_errors import Refusal, first_line, read_refusal
+from hasnn_jax.planning.compiler_errors import Refusal, read_refusal
 from hasnn_jax.planning.cost import Cost, read_cost
 from hasnn_jax.training import sharding
-from hasnn_jax.training_program import build_training
 
 COMPILED_BY = ("jax", "jaxlib", "libtpu", "flax", "optax")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What the compiler gave: a cost, or a refusal; and how long it took, in seconds."""
+    """The result of a compilation: either a cost or a refusal.
+
+    Attributes:
+      cost: None if the program does not fit.
+      refusal: None if the program compiles.
+      seconds: how long the compilation took.
+    """
 
     cost: Cost | None
     refusal: Refusal | None
@@ -33,16 +40,16 @@ class Outcome:
 
 
 def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> Any:
-    """The configured training step over the mesh as `jax.stages.Lowered`, ready to be compiled; nothing is computed.
+    """Lowers the configured training step to a `jax.stages.Lowered`, ready to be compiled. Nothing is computed.
 
     Args:
       config: see `hasnn_jax.config.default_config`.
-      mesh: the devices, which need not be here.
+      mesh: the devices, which need not be present.
       examples: for training.
       channels: of an image.
 
     Raises:
-      InputError: the config is not so, or does not go with the devices.
+      InputError: a setting is unknown or out of range, or the batch cannot be divided among the devices.
     """
     validate(config)
     try:
@@ -53,26 +60,26 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
     steps_per_epoch = count_steps(examples, config.batch_size)
     image = (config.data.image_size, config.data.image_size, channels)
     variables = jax.eval_shape(lambda: initial_variables(model, image, config.seed))
-    training = build_training(config, model, variables, mesh, steps_per_epoch)
-    divided = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.over_batch(mesh))
+    program = build_program(config, model, variables, mesh, steps_per_epoch)
+    sharded = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.over_batch(mesh))
     batch = {
-        "image": divided((config.batch_size, *image), jnp.uint8),
-        "label": divided((config.batch_size,), jnp.int32),
-        "replaced": divided((config.batch_size,), jnp.bool_),
+        "image": sharded((config.batch_size, *image), jnp.uint8),
+        "label": sharded((config.batch_size,), jnp.int32),
+        "replaced": sharded((config.batch_size,), jnp.bool_),
     }
     state = jax.tree.map(
-        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), training.state, training.shardings
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), program.state, program.shardings
     )
-    return training.step.lower(state, batch)
+    return program.step.lower(state, batch)
 
 
-def compile_step(lowered: Callable[[], Any], devices: int, trips: int) -> Outcome:
-    """Compiles, and reads what comes of it.
+def compile_step(lower: Callable[[], Any], devices: int, accumulation_steps: int) -> Outcome:
+    """Lowers and compiles a training step, and reads its cost.
 
     Args:
-      lowered: () -> what to compile.
-      devices: that it is for.
-      trips: see `hasnn_jax.planning.cost.read_cost`.
+      lower: () -> a `jax.stages.Lowered`.
+      devices: that the step runs on.
+      accumulation_steps: gradient accumulation steps per device.
 
     Raises:
       InputError: the compiler fails for another reason than memory.
@@ -80,7 +87,7 @@ def compile_step(lowered: Callable[[], Any], devices: int, trips: int) -> Outcom
     began = time.monotonic()
     cost, refusal = None, None
     try:
-        cost = read_cost(lowered().compile(), devices, trips)
+        cost = read_cost(lower().compile(), devices, accumulation_steps)
     except jax.errors.JaxRuntimeError as error:
         refusal = read_refusal(str(error))
         if refusal is None:
@@ -89,7 +96,7 @@ def compile_step(lowered: Callable[[], Any], devices: int, trips: int) -> Outcom
 
 
 def version(name: str) -> str | None:
-    """Of an installed package; None if it is not."""
+    """The version of an installed package; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

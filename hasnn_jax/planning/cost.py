@@ -1,17 +1,19 @@
-"""What a compiled program costs a device, read off the executable."""
+"""What one run of a compiled program costs each device, read from the executable."""
 
 import dataclasses
 from typing import Any
 
-from hasnn_jax.planning.hlo import Collective, by_kind, known_trips, parse_hlo, sum_up
+from hasnn_jax.planning.hlo import parse_hlo, trip_count
+from hasnn_jax.planning.hlo_totals import Collective, by_kind, sum_up
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Bytes of a device's memory: what goes in, what comes out, how much of that lies in the same place, and the rest.
+    """Bytes of a device's memory.
 
     Attributes:
-      arguments, results, aliased, temporary, program: as `memory_analysis` has them.
+      arguments, results, aliased, temporary, program: sizes of argument, output, alias, temp and generated code, as
+        `Compiled.memory_analysis` gives them. Aliased bytes are results in the place of donated arguments.
       peak: the most that is held at any time.
     """
 
@@ -25,14 +27,15 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a compiled program costs each device when it runs once.
+    """What one run of a compiled program costs each device.
 
     Attributes:
       memory: see `Memory`.
-      flops, bytes_accessed: as XLA counts them; None where it does not. Bytes are those that operations read and write,
-        some of them in memory on the chip's core.
-      cycles: the compiler's estimate for everything but collectives; None where it makes none.
-      loops_unknown: how many loops were counted once for want of a known trip count.
+      flops: as XLA counts them; None where it does not.
+      bytes_accessed: bytes that operations read and write, as XLA counts them; None where it does not. Some of these
+        bytes stay in memory on the chip's core.
+      cycles: the compiler's estimate for everything but collectives; None where it gives none.
+      loops_unknown: loops whose trip count is unknown; they are counted as running once.
       collectives: by kind.
     """
 
@@ -44,32 +47,33 @@ class Cost:
     collectives: tuple[Collective, ...]
 
 
-def read_cost(compiled: Any, devices: int, trips: int = 1) -> Cost:
+def read_cost(compiled: Any, devices: int, accumulation_steps: int = 1) -> Cost:
     """The cost of a compiled program.
 
     Args:
       compiled: a `jax.stages.Compiled`.
       devices: that it runs on.
-      trips: of the loop in which nearly all of its work is done, if there is one. XLA's counts of FLOPs and bytes have
-        a loop's body once, so they are multiplied.
+      accumulation_steps: gradient accumulation steps per device: the trip count of the loop that does nearly all of the
+        work. XLA counts the FLOPs and bytes of a loop's body once, so they are multiplied by it.
     """
-    counted = compiled.cost_analysis() or {}
+    analysis = compiled.cost_analysis() or {}
     program = parse_hlo(compiled.as_text())
-    looped = any(i.opcode == "while" and known_trips(program, i) == trips for i in program.entry)
-    flops, read = (counted.get(name) for name in ("flops", "bytes accessed"))
-    total = sum_up(program, program.name, devices)
+    accumulates = any(i.opcode == "while" and trip_count(program, i) == accumulation_steps for i in program.entry)
+    times = accumulation_steps if accumulates else 1
+    flops, accessed = (analysis.get(name) for name in ("flops", "bytes accessed"))
+    totals = sum_up(program, program.name, devices)
     return Cost(
         memory=read_memory(compiled.memory_analysis()),
-        flops=flops * trips if flops and looped else flops,
-        bytes_accessed=read * trips if read and looped else read,
-        cycles=total.cycles if program.estimated else None,
-        loops_unknown=total.loops_unknown,
-        collectives=by_kind(total.collectives),
+        flops=flops and flops * times,
+        bytes_accessed=accessed and accessed * times,
+        cycles=totals.cycles if program.has_cycles else None,
+        loops_unknown=totals.loops_unknown,
+        collectives=by_kind(totals.collectives),
     )
 
 
 def read_memory(analysis: Any) -> Memory:
-    """What `Compiled.memory_analysis()` says; all devices hold the same."""
+    """The memory that `Compiled.memory_analysis()` describes; it is the same on every device."""
     names = ("argument", "output", "alias", "temp", "generated_code")
     arguments, results, aliased, temporary, program = (getattr(analysis, f"{name}_size_in_bytes") for name in names)
     held = arguments + results - aliased + temporary

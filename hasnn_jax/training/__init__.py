@@ -1,1 +1,1 @@
-"""The training run's parts: state, steps, optimizers, sharding, checkpoints and metrics."""
+"""One training step over a mesh of devices and processes: state, gradients, optimizers, sharding."""

@@ -1,13 +1,11 @@
-"""The recipes' optimizers and learning-rate schedules, in PyTorch's conventions."""
-
-from typing import Any
+"""Optimizers and learning-rate schedules, in PyTorch's conventions."""
 
 import jax.numpy as jnp
 import optax
 
 
-def constant(learning_rate: float, **timing: Any) -> optax.Schedule:
-    """The same learning rate at every step, whatever the timing that other schedules take."""
+def constant(learning_rate: float) -> optax.Schedule:
+    """The same learning rate at every step."""
     return optax.constant_schedule(learning_rate)
 
 
@@ -48,13 +46,13 @@ def warmup_cosine(
     return schedule
 
 
-def adam(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
-    """Adam with L2: weight decay joins the gradient before the moments, as in torch.optim.Adam. `momentum` is SGD's."""
+def adam(schedule: optax.Schedule, weight_decay: float) -> optax.GradientTransformation:
+    """Adam with L2: weight decay is added to the gradient before the moments, as in torch.optim.Adam."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule))
 
 
-def adamw(schedule: optax.Schedule, weight_decay: float, momentum: float = 0.9) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, scaled by the learning rate, as in torch.optim.AdamW. `momentum` is SGD's."""
+def adamw(schedule: optax.Schedule, weight_decay: float) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay, scaled by the learning rate, as in torch.optim.AdamW."""
     return optax.adamw(schedule, weight_decay=weight_decay)
 
 
@@ -70,13 +68,13 @@ SCHEDULES = {"constant": constant, "warmup_cosine": warmup_cosine}
 def clipped(
     optimizer: optax.GradientTransformation, *, norm: float | None = None, rms: float | None = None
 ) -> optax.GradientTransformation:
-    """The optimizer, fed with clipped gradients.
+    """The optimizer, with gradient clipping before it.
 
     Args:
-      optimizer: gets the gradients clipped.
-      norm: the highest global norm, over all parameters; None leaves it.
-      rms: the highest root mean square of each parameter's gradient; None leaves it. Far below what gradients usually
-        have, it gives all steps the same weight, where a few very large ones outweighed the rest (see FIDELITY.md).
+      optimizer: gets the clipped gradients.
+      norm: largest global norm over all parameters; None: not clipped by it.
+      rms: largest root mean square of each parameter's gradient; None: not clipped by it. A value far below the usual
+        one gives all steps the same weight, where otherwise a few very large ones outweigh the rest (see FIDELITY.md).
     """
     limits = []
     if rms is not None:

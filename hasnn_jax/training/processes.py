@@ -1,14 +1,10 @@
-"""The processes that train together: how they find one another, and how they come to one decision.
-
-JAX's own runtime does the work; what is here says from what it starts, and lets one process speak for all.
-"""
+"""The processes of a run: how they connect through `jax.distributed`, and how they agree on one decision."""
 
 import importlib.util
 import json
 import os
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,11 +12,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common import console
+from hasnn_jax.common.errors import InputError, first_line
 
 ANSWER_BYTES = 2**14
 GOOGLE_PCI_VENDOR = "0x1ae0"
-LOST_AFTER_SECONDS = 60  # without a sign of life, a process counts as lost and the others end
+LOST_AFTER_SECONDS = 60  # after so long without a heartbeat a process counts as lost, and JAX ends the others
 
 
 def start(
@@ -29,15 +26,15 @@ def start(
     index: int | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Joins this process to the others of its run, if there are others. To be called before JAX does anything else.
+    """Connects this process with the others of its run, if there are any. Call it before anything else of JAX.
 
-    Where neither the arguments nor the environment name other processes, nothing happens.
+    Does nothing where neither the arguments nor the environment name other processes.
 
     Args:
-      coordinator: host:port of process 0, for processes started by hand; the next two go with it.
-      count: how many processes there are.
-      index: which one this is, from 0.
-      environment: where SLURM, Open MPI and TPU pods leave their marks.
+      coordinator: host:port of process 0, for processes started by hand; needs the next two.
+      count: number of processes.
+      index: of this process, from 0.
+      environment: in which SLURM, Open MPI and TPU pods are recognised.
 
     Raises:
       InputError: some of the three are missing or out of range, or the others could not be reached.
@@ -46,7 +43,7 @@ def start(
     if any(value is not None for value in given.values()):
         missing = [name for name, value in given.items() if value is None]
         if missing:
-            raise InputError(f"{', '.join(missing)}: missing; {', '.join(given)} go together")
+            raise InputError(f"{', '.join(missing)}: missing; {', '.join(given)} have to be given together")
         _require_valid(coordinator, count, index)
         _join(f"flags: process {index} of {count}", coordinator, count, index)
     elif launcher := _launcher(environment):
@@ -61,13 +58,13 @@ def _require_valid(coordinator: Any, count: Any, index: Any) -> None:
 
 
 def _launcher(environment: Mapping[str, str]) -> str | None:
-    """What started this process together with others; None if nothing did."""
+    """The launcher that started this process together with others; None if there is none."""
     if "SLURM_STEP_NODELIST" in environment and int(environment.get("SLURM_NTASKS", "1")) > 1:
         return f"SLURM job {environment.get('SLURM_JOB_ID')}: {environment['SLURM_NTASKS']} tasks"
     if int(environment.get("OMPI_COMM_WORLD_SIZE", "1")) > 1:
         if "OMPI_MCA_orte_hnp_uri" not in environment:
             raise InputError(
-                "Open MPI 5 does not say where process 0 is: name it by --coordinator=HOST:PORT "
+                "Open MPI 5 does not say where process 0 is: give --coordinator=HOST:PORT "
                 "--process_count=$OMPI_COMM_WORLD_SIZE --process_index=$OMPI_COMM_WORLD_RANK"
             )
         return f"Open MPI: {environment['OMPI_COMM_WORLD_SIZE']} processes"
@@ -77,10 +74,10 @@ def _launcher(environment: Mapping[str, str]) -> str | None:
 
 
 def _on_tpu_host() -> bool:
-    """Whether this machine has a TPU and its library; a device of Google's on the PCI bus, as JAX looks for one."""
+    """Whether this machine has libtpu and a TPU: a PCI device of Google's, which is how JAX finds one, too."""
     if importlib.util.find_spec("libtpu") is None:
         return False
-    # virtual network cards of the same vendor are of class 0x02....
+    # Google's virtual network cards have PCI class 0x02....
     return any(
         vendor.read_text().strip() == GOOGLE_PCI_VENDOR and not (vendor.parent / "class").read_text().startswith("0x02")
         for vendor in pathlib.Path("/sys/bus/pci/devices").glob("*/vendor")
@@ -97,26 +94,29 @@ def _join(launcher: str, coordinator: str | None = None, count: int | None = Non
             shutdown_timeout_seconds=LOST_AFTER_SECONDS,
         )
     except (RuntimeError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{launcher}, but they could not be joined ({reason})") from None
-    print(
+        raise InputError(f"{launcher}, but they could not be connected ({first_line(error)})") from None
+    console.say(
         f"processes {launcher}; this is {jax.process_index()} of {jax.process_count()}, "
-        f"with {jax.local_device_count()} of {jax.device_count()} devices",
-        file=sys.stderr,
-        flush=True,
+        f"with {jax.local_device_count()} of {jax.device_count()} devices"
     )
 
 
 def is_main() -> bool:
-    """Whether this process writes the logs."""
+    """Whether this is the process that logs and writes for all."""
     return jax.process_index() == 0
 
 
+def say(text: str) -> None:
+    """Prints a line on stderr, in one of the processes."""
+    if is_main():
+        console.say(text)
+
+
 def on_main(act: Callable[[], Any]) -> Any:
-    """What `act` returns on process 0, everywhere; the others do not run it, and wait. An InputError is raised by all.
+    """Runs `act` in process 0 and returns its result in all processes; an InputError is raised in all, too.
 
     Args:
-      act: returns something that JSON can hold, up to 16 KiB of it.
+      act: returns a value that JSON can hold, up to 16 KiB long.
     """
     if jax.process_count() == 1:
         return act()
@@ -134,18 +134,18 @@ def on_main(act: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
-def first_told(text: str | None) -> str | None:
-    """The first of the processes' texts, in all of them; None if none has one."""
+def first_text(text: str | None) -> str | None:
+    """The text of the first process that has one, in all processes; None if no process has one."""
     if jax.process_count() == 1:
         return text
     encoded = (text or "").encode()[: ANSWER_BYTES // 8].ljust(ANSWER_BYTES // 8)
     texts = multihost_utils.process_allgather(np.frombuffer(encoded, np.uint8))
-    told = [bytes(row).decode(errors="replace").strip() for row in texts]
-    return next(filter(None, told), None)
+    decoded = [bytes(row).decode(errors="replace").strip() for row in texts]
+    return next(filter(None, decoded), None)
 
 
-def wherever(condition: bool) -> list[int]:
-    """The indices of the processes in which a condition holds, in all of them."""
+def processes_where(condition: bool) -> list[int]:
+    """The indices of the processes in which a condition holds; the same list in all processes."""
     if jax.process_count() == 1:
         return [0] if condition else []
     return np.flatnonzero(multihost_utils.process_allgather(np.array(condition))).tolist()

@@ -1,7 +1,7 @@
-"""The mesh of devices, and what lies where on it.
+"""The mesh of devices, and how batch and train state are sharded over it.
 
-The batch is divided over the mesh's "data" axis. The train state is copied to every device, or its large arrays are
-divided over the same axis (fully sharded data parallelism); either way the numbers are the same.
+The batch is sharded over the mesh's "data" axis. The train state is replicated, or its large arrays are sharded over
+the same axis (fully sharded data parallelism); either way the numbers are the same.
 """
 
 from collections.abc import Callable
@@ -12,52 +12,51 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.training.state import TrainState
 
 DATA = "data"
 WHOLE = PartitionSpec()
-SMALLEST_DIVIDED = 2**12  # elements; a smaller array costs more to gather than it saves
+SMALLEST_SHARDED = 2**12  # elements; a smaller array costs more to gather than sharding it saves
 
 
 def make_mesh(devices: Any = None) -> Mesh:
-    """A mesh with the axes "data" (all devices) and "model" (one); by default over every device of every process.
+    """A mesh with the axes "data" (all devices) and "model" (size 1); by default over every device of every process.
 
-    Devices stand in the order of their processes: so consecutive examples of a batch, which one process reads, lie on
-    that process's devices.
+    Devices are sorted by process, so that the consecutive examples that a process reads belong on its own devices.
     """
     devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices).reshape(-1, 1), (DATA, "model"), axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A copy on every device."""
+    """A full copy on every device."""
     return NamedSharding(mesh, WHOLE)
 
 
 def over_batch(mesh: Mesh) -> NamedSharding:
-    """The first axis divided among the devices: a batch."""
+    """The first axis sharded over the devices: a batch."""
     return NamedSharding(mesh, PartitionSpec(DATA))
 
 
 def by_shape(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
-    """The rule of full sharding: the longest axis that divides evenly among the devices is divided, the last of equals.
+    """How full sharding shards an array: along its longest axis that the number of devices divides, the last of equals.
 
-    An array without such an axis, or with fewer than 4,096 elements, is copied to every device.
+    An array without such an axis, or with fewer than 4,096 elements, is replicated.
     """
     devices = mesh.shape[DATA]
     fitting = [axis for axis, size in enumerate(shape) if size and size % devices == 0]
-    if not fitting or np.prod(shape) < SMALLEST_DIVIDED:
+    if not fitting or np.prod(shape) < SMALLEST_SHARDED:
         return replicated(mesh)
     longest = max(fitting, key=lambda axis: (shape[axis], axis))
     return NamedSharding(mesh, PartitionSpec(*(DATA if axis == longest else None for axis in range(len(shape)))))
 
 
 def of_state(state: TrainState, mesh: Mesh, *, fully_sharded: bool) -> TrainState:
-    """The sharding of every array of a train state, of arrays or of their shapes.
+    """The sharding of every array of a train state, given the arrays or their shapes.
 
-    With `fully_sharded`, parameters, optimizer state and averaged weights lie as `by_shape` says; the rest is small,
-    and copied.
+    With `fully_sharded`, parameters, optimizer state and averaged weights are sharded by `by_shape`. The rest is small
+    and replicated.
     """
     whole = replicated(mesh)
     shardings = jax.tree.map(lambda _: whole, state)
@@ -71,16 +70,16 @@ def of_state(state: TrainState, mesh: Mesh, *, fully_sharded: bool) -> TrainStat
 
 
 def on_each_device(gradients: Callable[..., Any], mesh: Mesh, param_shardings: Any) -> Callable[..., Any]:
-    """A function of a batch, computed by every device for its own share, the results brought together once at its end.
+    """Gradients of a global batch: every device computes those of its own share, and the results are reduced once.
 
     Args:
       gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums); see `steps.gradients`.
       mesh: the devices.
-      param_shardings: where the parameters lie, and so their gradients.
+      param_shardings: of the parameters, and so of their gradients.
 
     Returns:
-      the same function of the whole batch: its first two results are means over the devices, the third sums. Nothing
-      else is communicated, but for the gathering of divided parameters.
+      the same function of the global batch: gradients and batch_stats are means over the devices, sums are sums. The
+      only other communication is the all-gather of sharded parameters.
     """
     specs = jax.tree.map(lambda sharding: sharding.spec, param_shardings)
 
@@ -93,12 +92,12 @@ def on_each_device(gradients: Callable[..., Any], mesh: Mesh, param_shardings: A
         mesh=mesh,
         in_specs=(WHOLE, WHOLE, PartitionSpec(DATA)),
         out_specs=(specs, WHOLE, WHOLE),
-        check_vma=False,  # else differentiation would sum over the devices by itself, and more than once
+        check_vma=False,  # otherwise differentiation inserts reductions over the devices of its own
     )
 
 
 def _mean(x: jax.Array, spec: PartitionSpec = WHOLE) -> jax.Array:
-    """Mean over the devices, each of which keeps what `spec` gives it."""
+    """Mean over the devices; each keeps the shard that `spec` gives it."""
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         return x  # a count, the same on every device
     if DATA not in spec:
@@ -107,10 +106,10 @@ def _mean(x: jax.Array, spec: PartitionSpec = WHOLE) -> jax.Array:
     return total / jax.lax.axis_size(DATA)
 
 
-def groups_stay_on_devices(group: int | None, batch_size: int, mesh: Mesh, parts: int = 1) -> bool:
-    """Whether every statistics group (None: the whole batch) lies on one device, within one part of its share."""
+def groups_stay_on_devices(group: int | None, batch_size: int, mesh: Mesh, accumulation_steps: int = 1) -> bool:
+    """Whether every statistics group (None: the whole batch) is on one device, within one accumulation step."""
     share = batch_size // mesh.shape[DATA]
-    return share % parts == 0 and share // parts % (group or batch_size) == 0
+    return share % accumulation_steps == 0 and share // accumulation_steps % (group or batch_size) == 0
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Everything that training changes, as one pytree."""
+"""All that a training step changes, as one pytree."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,16 +14,15 @@ Window = dict[str, Array]
 
 @struct.dataclass
 class TrainState:
-    """The state after `step` updates; a checkpoint holds this and nothing else.
+    """The state after `step` updates. A checkpoint holds this and nothing else.
 
     Attributes:
-      step: number of updates done, int32 scalar. The data stream continues at the batch of this number.
+      step: number of updates so far, int32 scalar. The next batch of the data stream has this number.
       params: the model's parameters.
       batch_stats: BatchNorm's running statistics and the tracked value ranges.
-      opt_state: the optimizer's.
+      opt_state: the optimizer's state.
       average: exponential moving average of the parameters; {} where none is kept.
-      window: what was measured since the last log point; see `empty_window`.
-      key: raw random key of the run, uint32 [2].
+      window: metrics summed up since they were last logged; see `empty_window`.
     """
 
     step: Array
@@ -32,18 +31,23 @@ class TrainState:
     opt_state: Any
     average: Any
     window: Window
-    key: Array
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is evaluated by: the averaged parameters, where there are such."""
+        """The variables to evaluate with: the averaged parameters where an average is kept, else the parameters."""
         return {"params": self.average or self.params, "batch_stats": self.batch_stats}
 
 
 def create_state(
-    variables: Mapping[str, Any], optimizer: optax.GradientTransformation, seed: int, *, averaged: bool = False
+    variables: Mapping[str, Any], optimizer: optax.GradientTransformation, *, averaged: bool = False
 ) -> TrainState:
-    """The state before the first step, from a model's freshly initialised variables."""
+    """The state before the first step.
+
+    Args:
+      variables: the model's, {"params": ..., "batch_stats": ...}.
+      optimizer: makes `opt_state`.
+      averaged: whether to keep a moving average of the parameters.
+    """
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -52,15 +56,14 @@ def create_state(
         opt_state=optimizer.init(params),
         average=jax.tree.map(jnp.copy, params) if averaged else {},
         window=empty_window(),
-        key=jax.random.key_data(jax.random.key(seed)),
     )
 
 
 def empty_window() -> Window:
-    """Nothing measured yet: sums over steps, float32 scalars, and int32 counts.
+    """A window without a step in it: float32 sums and int32 counts, all scalars.
 
-    "loss", "accuracy" and "gradient_norm" are sums over the window's "steps"; "replaced" counts unreadable images;
-    "diverged" is the first step whose loss or gradient was not finite, 0 if all were.
+    "loss", "accuracy" and "gradient_norm" are sums over the window's "steps". "replaced" counts unreadable images that
+    were replaced. "diverged" is the first step whose loss or gradient was not finite; 0 if there was none.
     """
     sums = {name: jnp.zeros((), jnp.float32) for name in ("loss", "accuracy", "gradient_norm")}
     return sums | {name: jnp.zeros((), jnp.int32) for name in ("steps", "replaced", "diverged")}

@@ -16,38 +16,45 @@ Metrics = dict[str, Array]
 
 
 def unit_images(images: Array) -> Array:
-    """uint8 in 0..255 -> float32 in [0, 1], correctly rounded, so that 255 times it is the byte again."""
+    """uint8 in 0..255 -> float32 in [0, 1], correctly rounded, so that 255 times the result is the byte again."""
     values = images.astype(jnp.float32)
-    # By a constant XLA would not divide but multiply, with the constant's rounded inverse.
+    # XLA turns a division by a constant into a multiplication by its rounded inverse; the barrier hides the constant.
     return values / jax.lax.optimization_barrier(jnp.full_like(values, 255))
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
     """Softmax cross-entropy of each example: logits [B, N], labels [B] in 0..N-1 -> [B].
 
-    `smoothing` is the share of the target's probability that is spread over all N classes, as in PyTorch.
+    `smoothing` is the share of the label's probability that is spread over all N classes, as in PyTorch.
     """
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), smoothing)
     return optax.softmax_cross_entropy(logits, targets)
 
 
 def gradients(
-    params: Any, batch_stats: Any, batch: Batch, *, apply: Apply, label_smoothing: float = 0.0, parts: int = 1
+    params: Any,
+    batch_stats: Any,
+    batch: Batch,
+    *,
+    apply: Apply,
+    label_smoothing: float = 0.0,
+    accumulation_steps: int = 1,
 ) -> tuple[Any, Any, Metrics]:
     """Gradients of the mean loss over a batch {"image": uint8 [B, H, W, C], "label": int32 [B], "replaced": bool [B]}.
 
     Args:
       params, batch_stats: the model's variables.
-      batch: as above; batch statistics are shared by no more examples than a part has.
+      batch: as above.
       apply: a Flax module's `apply`.
       label_smoothing: see `cross_entropy`.
-      parts: how many parts of consecutive examples are gone through one after the other, in as much less memory.
+      accumulation_steps: how many equal parts of consecutive examples the batch is computed in, one after the other, to
+        save memory. Batch statistics are those of a part.
 
     Returns:
-      (gradients, the statistics tracked anew, sums over the batch: "loss", "correct", and "replaced", all floating).
+      (gradients, the updated batch_stats, sums over the batch: "loss", "correct" and "replaced", all floating).
     """
 
-    def loss_of(params, part):
+    def mean_loss(params, part):
         variables = {"params": params, "batch_stats": batch_stats}
         logits, updates = apply(variables, unit_images(part["image"]), train=True, mutable=["batch_stats"])
         losses = cross_entropy(logits, part["label"], label_smoothing)
@@ -59,22 +66,23 @@ def gradients(
         return jnp.mean(losses), (updates.get("batch_stats", {}), sums)
 
     def of_part(part):
-        grads, (tracked, sums) = jax.grad(loss_of, has_aux=True)(params, part)
+        grads, (tracked, sums) = jax.grad(mean_loss, has_aux=True)(params, part)
         return grads, tracked, sums
 
-    if parts == 1:
+    n = accumulation_steps
+    if n == 1:
         return of_part(batch)
-    divided = jax.tree.map(lambda x: x.reshape((parts, x.shape[0] // parts, *x.shape[1:])), batch)
-    shapes = jax.eval_shape(lambda parts: of_part(jax.tree.map(lambda x: x[0], parts)), divided)
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    # Sums go along, so that beside them no more than one part's gradients are held.
-    totals, _ = jax.lax.scan(lambda sums, part: (jax.tree.map(jnp.add, sums, of_part(part)), None), nothing, divided)
+    parts = jax.tree.map(lambda x: x.reshape((n, x.shape[0] // n, *x.shape[1:])), batch)
+    shapes = jax.eval_shape(lambda parts: of_part(jax.tree.map(lambda x: x[0], parts)), parts)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    # The scan carries running sums, so that memory holds these and the gradients of one part only.
+    totals, _ = jax.lax.scan(lambda sums, part: (jax.tree.map(jnp.add, sums, of_part(part)), None), zeros, parts)
     grads, tracked, sums = totals
-    return jax.tree.map(lambda x: x / parts, grads), jax.tree.map(lambda x: _divide(x, parts), tracked), sums
+    return jax.tree.map(lambda x: x / n, grads), jax.tree.map(lambda x: _divide(x, n), tracked), sums
 
 
-def _divide(x: Array, parts: int) -> Array:
-    return x // parts if jnp.issubdtype(x.dtype, jnp.integer) else x / parts
+def _divide(x: Array, n: int) -> Array:
+    return x // n if jnp.issubdtype(x.dtype, jnp.integer) else x / n
 
 
 def train_step(
@@ -88,15 +96,15 @@ def train_step(
     """One update on a batch.
 
     Args:
-      state: is not used again; give its memory away by `donate_argnums`.
+      state: may be donated.
       batch: see `gradients`.
-      gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums), as the function of this name.
-      optimizer: of the state's `opt_state`.
-      average_decay: share of the old average in the new one, once 10 / (1 - decay) steps or so are done; less before.
+      gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums), such as `gradients` above.
+      optimizer: the one that `state.opt_state` belongs to.
+      average_decay: share of the old average in the new one. In about the first 10 / (1 - decay) steps it is less.
 
     Returns:
-      (the next state, {"loss": mean over the batch, "accuracy", "gradient_norm": before clipping}); the state's window
-      holds these too.
+      (the next state, {"loss": mean over the batch, "accuracy": 0..1, "gradient_norm": before clipping}). The metrics
+      are added to the state's window too.
     """
     grads, batch_stats, sums = gradients(state.params, state.batch_stats, batch)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -104,11 +112,11 @@ def train_step(
     step = state.step + 1
     average = state.average
     if average_decay is not None:
-        # Early on the first weights, which are random, must not stay in the average.
+        # A smaller decay at first, so that the random initial weights do not stay in the average.
         decay = jnp.minimum(average_decay, (1 + step) / (10 + step))
         average = jax.tree.map(lambda old, new: old + (1 - decay).astype(old.dtype) * (new - old), average, params)
     examples = batch["label"].shape[0]
-    measured = {
+    metrics = {
         "loss": sums["loss"] / examples,
         "accuracy": sums["correct"] / examples,
         "gradient_norm": optax.tree.norm(grads),
@@ -119,23 +127,22 @@ def train_step(
         batch_stats=batch_stats,
         opt_state=opt_state,
         average=average,
-        window=_widened(state.window, step, measured, sums["replaced"]),
-        key=state.key,
+        window=_add_to_window(state.window, step, metrics, sums["replaced"]),
     )
-    return state, measured
+    return state, metrics
 
 
-def _widened(window: Window, step: Array, measured: Metrics, replaced: Array) -> Window:
+def _add_to_window(window: Window, step: Array, metrics: Metrics, replaced: Array) -> Window:
     """The window with one more step in it."""
-    finite = jnp.isfinite(measured["loss"]) & jnp.isfinite(measured["gradient_norm"])
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["gradient_norm"])
     first = jnp.where((window["diverged"] == 0) & ~finite, step, window["diverged"])
-    sums = {name: window[name] + value.astype(jnp.float32) for name, value in measured.items()}
+    sums = {name: window[name] + value.astype(jnp.float32) for name, value in metrics.items()}
     counts = {"steps": window["steps"] + 1, "replaced": window["replaced"] + replaced.astype(jnp.int32)}
     return {**sums, **counts, "diverged": first}
 
 
 def evaluation_step(variables: Mapping[str, Any], batch: Batch, *, apply: Apply) -> Metrics:
-    """Sums over a batch's real examples ("mask" [B] is 1): "loss", "correct", "count"; and "replaced" ones."""
+    """Sums over the examples of a batch whose "mask" [B] is 1: "loss", "correct", "count"; and over all: "replaced"."""
     logits = apply(variables, unit_images(batch["image"]), train=False)
     real = batch["mask"]
     return {

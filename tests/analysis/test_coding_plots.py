@@ -16,17 +16,17 @@ DESCRIBED = core.BitPlaneCoding()
 
 
 def pictures(figure):
-    """The arrays that a figure's image axes show, in order."""
+    """The images of a figure's axes, from the first axes to the last."""
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
 
 
 def curves(axes):
-    """The labelled curves of axes: {label: (x, y)}."""
+    """The labelled curves of `axes`: {label: (x, y)}."""
     return {line.get_label(): line.get_data() for line in axes.get_lines() if not line.get_label().startswith("_")}
 
 
-def bit(values, order):
-    return (values.astype(int) >> order) & 1
+def bit(values, plane):
+    return (values.astype(int) >> plane) & 1
 
 
 def test_planes_are_the_bits_of_the_image_most_significant_first():
@@ -36,8 +36,8 @@ def test_planes_are_the_bits_of_the_image_most_significant_first():
     np.testing.assert_array_equal(planes, [bit(EVERY_VALUE, k) for k in (7, 6, 5, 4, 3, 2, 1, 0)])
 
 
-def test_planes_are_titled_with_their_time_and_order():
-    figure = coding_plots.plot_planes(EVERY_VALUE, core.BitPlaneCoding(order="lsb_first", planes=3))
+def test_planes_are_titled_with_their_time_and_index():
+    figure = coding_plots.plot_planes(EVERY_VALUE, core.BitPlaneCoding(plane_order="lsb_first", planes=3))
 
     assert [axes.get_title() for axes in figure.axes] == ["image", "t = 0: plane 5", "t = 1: plane 6", "t = 2: plane 7"]
     np.testing.assert_array_equal(pictures(figure)[1:], [bit(EVERY_VALUE, k) for k in (5, 6, 7)])
@@ -45,7 +45,7 @@ def test_planes_are_titled_with_their_time_and_order():
 
 def test_fractional_lowest_plane_is_drawn_at_half():
     image = np.full((2, 2), 76.5 / 255, np.float32)  # 76.5 mod 2 is 0.5
-    coding = core.BitPlaneCoding(order="lsb_first", lowest_plane="fractional")
+    coding = core.BitPlaneCoding(plane_order="lsb_first", lowest_plane="fractional")
 
     lowest = pictures(coding_plots.plot_planes(image, coding))[1]
 
@@ -99,11 +99,11 @@ def test_images_that_cannot_be_encoded_are_refused(draw, image, error, message):
 
 def test_surrogates_have_a_column_a_plane_and_a_row_a_quantity():
     surrogates = [core.SigSine(alpha=-4.0), core.FourierSine(order=2, offset=0.0)]
-    orders = (6, 3)
+    planes = (6, 3)
 
-    axes = np.reshape(coding_plots.plot_surrogates(surrogates, orders).axes, (3, 2))
+    axes = np.reshape(coding_plots.plot_surrogates(surrogates, planes).axes, (3, 2))
 
-    for column, k in enumerate(orders):
+    for column, k in enumerate(planes):
         for surrogate in surrogates:
             (x, wave), (_, raw), (_, rescaled) = (curves(panel)[repr(surrogate)] for panel in axes[:, column])
             np.testing.assert_array_equal(wave, surrogate.wave(jnp.asarray(x))[k])
@@ -112,17 +112,17 @@ def test_surrogates_have_a_column_a_plane_and_a_row_a_quantity():
             assert np.ptp(raw) > 0
 
 
-@pytest.mark.parametrize(("order", "last"), [(7, 255), (6, 255), (5, 128), (0, 4)])
-def test_exact_plane_is_drawn_over_two_periods_within_the_value_range(order, last):
-    figure = coding_plots.plot_surrogates([core.SigSine()], [order])
+@pytest.mark.parametrize(("plane", "last"), [(7, 255), (6, 255), (5, 128), (0, 4)])
+def test_exact_plane_is_drawn_over_two_periods_within_the_value_range(plane, last):
+    figure = coding_plots.plot_surrogates([core.SigSine()], [plane])
 
-    x, plane = curves(figure.axes[0])["exact plane"]
+    x, exact = curves(figure.axes[0])["exact plane"]
     assert (x[0], x[-1]) == (0, last)
-    np.testing.assert_array_equal(plane, bit(np.floor(x), order))
+    np.testing.assert_array_equal(exact, bit(np.floor(x), plane))
 
 
 def test_own_rescaling_is_the_one_drawn():
-    def tenfold(order):
+    def tenfold(plane):
         return 10.0
 
     _, raw, rescaled = coding_plots.plot_surrogates([core.TanhSine()], [4], tenfold).axes
@@ -148,25 +148,25 @@ def test_own_surrogate_is_drawn():
     np.testing.assert_allclose(curves(raw)[repr(Sine())][1], -np.cos(np.pi * x / 32) / 32, atol=1e-5)
 
 
-@pytest.mark.parametrize("order", [-1, 8, 2.5])
-def test_planes_that_do_not_exist_are_refused(order):
-    with pytest.raises(ValueError, match="whole number from 0 to 7"):
-        coding_plots.plot_surrogates([core.SigSine()], [order])
-    with pytest.raises(ValueError, match="whole number from 0 to 7"):
-        coding_plots.overview(EVERY_VALUE, core.SigSine(), order)
+@pytest.mark.parametrize("plane", [-1, 8, 2.5])
+def test_planes_that_do_not_exist_are_refused(plane):
+    with pytest.raises(ValueError, match="plane: expected a whole number from 0 to 7"):
+        coding_plots.plot_surrogates([core.SigSine()], [plane])
+    with pytest.raises(ValueError, match="plane: expected a whole number from 0 to 7"):
+        coding_plots.overview(EVERY_VALUE, core.SigSine(), plane)
 
 
 def test_nothing_to_compare_is_refused():
     with pytest.raises(ValueError, match="at least one surrogate"):
         coding_plots.plot_surrogates([])
-    with pytest.raises(ValueError, match="at least one surrogate and one plane order"):
+    with pytest.raises(ValueError, match="at least one surrogate and one plane"):
         coding_plots.plot_surrogates([core.SigSine()], [])
 
 
 def test_overview_shows_image_planes_wave_and_both_gradients():
     surrogate = core.FourierSine()
 
-    figure = coding_plots.overview(EVERY_VALUE, surrogate, order=4)
+    figure = coding_plots.overview(EVERY_VALUE, surrogate, plane=4)
 
     assert len(figure.axes) == 11
     image, *planes = pictures(figure)
@@ -182,7 +182,7 @@ def test_overview_shows_image_planes_wave_and_both_gradients():
 
 
 def test_overview_labels_every_axis_and_names_the_factor():
-    *_, wave, gradient = coding_plots.overview(EVERY_VALUE, core.SigSine(), order=6).axes
+    *_, wave, gradient = coding_plots.overview(EVERY_VALUE, core.SigSine(), plane=6).axes
 
     assert all("grey level" in axes.get_xlabel() and axes.get_ylabel() for axes in (wave, gradient))
     legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in (wave, gradient)]

@@ -1,4 +1,4 @@
-"""The picture of a run shows its records."""
+"""The plot of a run shows its records."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ RECORDS = [
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that were saved, newest last."""
+    """The saved figures; the newest is the last."""
     figures = []
     save = Figure.savefig
 
@@ -57,14 +57,14 @@ def test_title_axes_and_splits_are_labelled(tmp_path, drawn):
 
 
 def test_the_picture_is_a_png_whatever_the_file_is_called_and_replaces_an_older_one(tmp_path):
-    path = tmp_path / ".curves.png.tmp"  # the name that a file has while it is written
+    path = tmp_path / ".curves.png.tmp"  # the name of the temporary file while the plot is written
     path.write_text("an older picture")
     plot_curves(RECORDS, path, "a run")
     with Image.open(path) as image:
         assert image.format == "PNG"
         pixels = np.asarray(image.convert("L"))
     assert pixels.shape[1] > 800
-    assert 0.005 < np.mean(pixels < 200) < 0.5  # ink, and paper
+    assert 0.005 < np.mean(pixels < 200) < 0.5  # the plot is neither empty nor black
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

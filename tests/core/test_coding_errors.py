@@ -10,7 +10,7 @@ from hasnn_jax import core
 @pytest.mark.parametrize(
     ("field", "choices"),
     [
-        ("order", "msb_first, lsb_first"),
+        ("plane_order", "msb_first, lsb_first"),
         ("lowest_plane", "binary, fractional"),
         ("value_range", "running, example, batch"),
         ("vector_gradient", "per_plane, pooled"),

@@ -33,7 +33,7 @@ def test_integer_currents_are_refused_with_the_fix():
 
 
 def test_a_neuron_that_is_neither_if_nor_lif_says_so():
-    with pytest.raises(TypeError, match="Neuron does not say how its membrane charges; use IF or LIF"):
+    with pytest.raises(TypeError, match="Neuron does not define how its membrane charges; use IF or LIF"):
         core.Neuron()(jnp.zeros((8, 2)))
 
 

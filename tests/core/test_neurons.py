@@ -46,7 +46,7 @@ def test_neuron_reproduces_the_release(golden, x64, name, neuron):
     np.testing.assert_allclose(gradient, numbers[f"{name}_grad_x"], rtol=1e-9)
 
 
-# Worked out by hand; every number is a sum of powers of two and so exact.
+# Computed by hand. Every number is a sum of powers of two, and therefore exact.
 @pytest.mark.parametrize(
     ("neuron", "currents", "spikes", "membranes"),
     [
@@ -101,7 +101,7 @@ def test_gradient_through_the_reset_is_the_chain_rule_over_two_steps(x64, reset,
 
 
 def test_leak_divides_what_the_past_contributes_to_the_gradient(x64):
-    # Far below the threshold nothing resets: ds[2]/dx[0] = slope(u) (1 - 1/tau)^2 / tau.
+    # Far below the threshold no neuron resets: ds[2]/dx[0] = slope(u) (1 - 1/tau)^2 / tau.
     neuron = core.LIF(tau=4.0, detach_reset=True)
     gradient = jax.grad(lambda x: fire(neuron, x)[2])(jnp.asarray([0.4, 0.2, 0.1]))
     u = 0.4 * 9 / 64 + 0.2 * 3 / 16 + 0.1 / 4 - 1
@@ -114,7 +114,8 @@ def test_membrane_below_threshold_is_smooth_in_the_current(x64, neuron):
     def final_membrane(x):
         return 3 * trace(neuron, x)[1][-1]
 
-    # Zero spikes, and a hard reset's own surrogate gradient is no true derivative: so only where it is detached.
+    # There are no spikes. The surrogate gradient of the reset is not a true derivative, so numerical differentiation
+    # agrees with the gradient only if the reset is detached.
     if neuron.detach_reset:
         check_grads(final_membrane, (jnp.asarray([[0.1, -0.2], [0.3, 0.1], [0.2, 0.2]]),), order=1, modes=["rev"])
     else:
@@ -179,7 +180,7 @@ def test_any_number_of_steps_is_a_prefix_of_more(steps):
 
 
 def test_bfloat16_currents_give_bfloat16_spikes_from_a_float32_membrane():
-    # 1 + 1/512 is 1 in bfloat16: eight such crumbs would be lost there; in float32 the last one fires.
+    # 1 + 1/512 rounds to 1 in bfloat16, where the eight small currents would be lost; in float32 the last one fires.
     currents = jnp.full((9,), 1 / 512, jnp.bfloat16).at[0].set(1 - 8 / 512)
     spikes, membranes = core.IF().trace(currents)
 
@@ -201,7 +202,7 @@ def test_neuron_maps_over_examples_and_keeps_their_gradients_apart(neuron):
 
 
 def fire_at(kind, currents, threshold):
-    return fire(kind(), currents / threshold)  # the same spikes, and one compilation for all thresholds
+    return fire(kind(), currents / threshold)  # same spikes, with one compilation for all thresholds
 
 
 def trace_at(currents, threshold):

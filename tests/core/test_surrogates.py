@@ -43,7 +43,8 @@ def test_derivative_reproduces_the_release(golden, x64, name, surrogate, rescali
     derivative = surrogate.derivative(jnp.asarray(numbers["x"]), factor)
 
     assert derivative.dtype == jnp.float64
-    # Where the exact derivative is zero the golden number is rounding: so relative to the plane's largest one.
+    # Where the exact derivative is 0, the golden number is a rounding error, so the tolerance is relative to the
+    # largest derivative of the plane.
     scale = np.abs(expected).max(axis=1, keepdims=True)
     np.testing.assert_array_less(np.abs(derivative - expected) - 1e-9 * scale, 1e-300)
 
@@ -60,7 +61,7 @@ def test_no_rescaling_leaves_every_plane_alone():
 
 @pytest.mark.parametrize(
     ("surrogate", "at_zero", "offset"),
-    # At x = 0 every sine is 0 and every cosine 1; half a period on, the cosine is -1.
+    # At x = 0 every sine is 0 and every cosine is 1; half a period later the cosine is -1.
     [
         (core.SigSine(), -2.5 * math.pi, 0.0),
         (core.SigSine(alpha=-4.0), -1.0 * math.pi, 0.0),
@@ -80,7 +81,7 @@ def test_derivative_at_the_edges_of_the_wave_has_its_closed_form(x64, surrogate,
 
 @pytest.mark.parametrize(
     ("surrogate", "low", "high"),
-    # A quarter period in, the sine is 1 (the plane is 0); three quarters in, it is -1 (the plane is 1).
+    # After a quarter period the sine is 1 (the plane is 0); after three quarters it is -1 (the plane is 1).
     [
         (core.SigSine(), 1 / (1 + math.exp(10)), 1 / (1 + math.exp(-10))),
         (core.TanhSine(alpha=-2.0), (1 - math.tanh(2)) / 2, (1 + math.tanh(2)) / 2),
@@ -96,7 +97,7 @@ def test_wave_in_the_middle_of_each_half_period_has_its_closed_form(x64, surroga
 
 @pytest.mark.parametrize("surrogate", [core.SigSine(), core.TanhSine(), core.FourierSine(order=8)])
 def test_wave_follows_the_bit_plane_away_from_its_edges(x64, surrogate):
-    quarters = jnp.arange(0.5, 1024) / 4  # four samples in each unit of plane 0
+    quarters = jnp.arange(0.5, 1024) / 4  # four samples per grey level
     waves = surrogate.wave(quarters)
     for k in range(8):
         inner = np.abs((np.asarray(quarters) / 2.0**k) % 1 - 0.5) < 0.3
@@ -145,7 +146,7 @@ def test_float32_is_accurate_to_a_hundredth_of_each_planes_largest_slope(surroga
     assert single.dtype == jnp.float32
     error = np.abs(single - double).max(axis=1) / np.abs(double).max(axis=1)
     assert error.max() < 1e-2
-    assert error[4:].max() < 1e-4  # the planes that carry nearly all of the rescaled gradient
+    assert error[4:].max() < 1e-4  # these planes have nearly all of the rescaled gradient
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=repr)
@@ -157,7 +158,7 @@ def test_derivative_is_somewhere_not_zero_in_every_plane(surrogate):
 
 
 def test_sigmoid_tails_do_not_cancel_in_float32():
-    # Plane 7 a quarter period in: sigma(-u) underflows to 0 if written 1 - sigma(u) where u = +-30.
+    # Plane 7 near a quarter period: for u = 30, sigma(-u) would become 0 if it were computed as 1 - sigma(u).
     x = jnp.asarray([60.0, 188.0], jnp.float32)
     derivative = core.SigSine(alpha=-30.0).derivative(x)[7]
     u = -30 * np.sin(np.pi * np.asarray([60.0, 188.0]) / 128)

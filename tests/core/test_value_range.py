@@ -40,7 +40,7 @@ def test_other_values_are_mapped_by_their_minimum_and_maximum(x, expected):
 
 @pytest.mark.parametrize("group", [None, 1, 2])
 def test_extremes_become_exactly_0_and_1_however_the_division_is_compiled(group):
-    """A product with the rounded inverse of the span would take 1 in 6 of them below 1, and their lowest plane away."""
+    """Multiplying by the rounded inverse of the span would map 1 in 6 of the largest values to less than 1."""
     x = np.random.default_rng(0).uniform(1, 7, (4096, 3)).astype(np.float32)
     unit = np.asarray(scaled(x, group)).reshape(-1, 3 * (group or 4096))
     np.testing.assert_array_equal(unit.min(axis=1), 0)
@@ -113,7 +113,7 @@ def test_values_beyond_given_bounds_saturate_and_pass_no_gradient():
 
 
 def test_minimum_and_maximum_are_differentiated():
-    # y = (x - a) / (b - a) with a = -1, b = 3: the middle value's derivatives by a, itself and b.
+    # y = (x - a) / (b - a) with a = -1, b = 3: the derivatives of the middle value with respect to a, x and b.
     gradient = jax.grad(lambda x: scaled(x)[1])(jnp.asarray([-1.0, 0.0, 3.0]))
 
     np.testing.assert_allclose(gradient, [-3 / 16, 1 / 4, -1 / 16], rtol=1e-6)

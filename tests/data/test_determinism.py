@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hasnn_jax.data import Preparation, Reading, evaluation_batches, open_folder, train_batches
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.data import Preprocessing, Reading, evaluation_batches, open_folder, train_batches
 
 BATCH, STEPS, EXAMPLES = 8, 50, 149  # a pass ends inside batches 18 and 37
-PREPARATION = Preparation(num_classes=3, image_size=16, crop_scale=0.3, flip=True, shift=2)
+PREPROCESSING = Preprocessing(num_classes=3, image_size=16, crop_scale=0.3, flip=True, shift=2)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A tree of small JPEGs of many shapes, more in training than three batches' worth a class."""
+    """A tree of small JPEGs of many shapes; each class has more training images than three batches."""
     root = tmp_path_factory.mktemp("tree")
     rng = np.random.default_rng(0)
     for split, counts in (("train", (50, 49, 50)), ("test", (7, 8, 6))):
@@ -48,7 +48,7 @@ def global_batches(source, processes=1, workers=0, start=0):
     streams = [
         train_batches(
             source.train,
-            PREPARATION,
+            PREPROCESSING,
             batch_size=BATCH,
             seed=11,
             start_step=start,
@@ -85,16 +85,16 @@ def test_batches_do_not_depend_on_the_number_of_workers(source, expected, proces
 
 
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (4, 0), pytest.param(1, 2, marks=pytest.mark.slow)])
-def test_a_restart_at_step_23_goes_on_with_the_same_batches(source, expected, processes, workers):
+def test_a_restart_at_step_23_continues_with_the_same_batches(source, expected, processes, workers):
     assert hashes(global_batches(source, processes, workers, start=23)) == expected[23:]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_evaluation_covers_every_example_once_on_any_number_of_processes(source, processes):
-    whole = list(evaluation_batches(source.test, PREPARATION, batch_size=BATCH))
+    whole = list(evaluation_batches(source.test, PREPROCESSING, batch_size=BATCH))
     streams = [
         evaluation_batches(
-            source.test, PREPARATION, batch_size=BATCH, reading=Reading(process_index=i, process_count=processes)
+            source.test, PREPROCESSING, batch_size=BATCH, reading=Reading(process_index=i, process_count=processes)
         )
         for i in range(processes)
     ]
@@ -120,7 +120,7 @@ def damaged(tmp_path):
 
 def damaged_batches(source, workers=0):
     reading = Reading(workers=workers, on_bad_image="skip")
-    stream = train_batches(source.train, Preparation(1, 8), batch_size=7, seed=3, reading=reading)
+    stream = train_batches(source.train, Preprocessing(1, 8), batch_size=7, seed=3, reading=reading)
     batches = list(itertools.islice(stream, 4))
     stream.close()
     return batches
@@ -143,14 +143,14 @@ def test_skipping_is_the_same_in_worker_processes(damaged):
 
 def test_an_unreadable_test_image_counts_as_no_example(damaged):
     reading = Reading(on_bad_image="skip")
-    (batch,) = evaluation_batches(damaged.test, Preparation(1, 8), batch_size=4, reading=reading)
+    (batch,) = evaluation_batches(damaged.test, Preprocessing(1, 8), batch_size=4, reading=reading)
     assert list(batch["mask"]) == [True, False, True, False]
     assert list(batch["replaced"]) == [False, True, False, False]
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_by_default_an_unreadable_image_stops_with_its_path(damaged, workers):
-    stream = train_batches(damaged.train, Preparation(1, 8), batch_size=14, seed=3, reading=Reading(workers=workers))
+    stream = train_batches(damaged.train, Preprocessing(1, 8), batch_size=14, seed=3, reading=Reading(workers=workers))
     with pytest.raises(InputError, match=r"train/cat/0[56]\.png: cannot be read as an image"):
         next(stream)
 
@@ -160,17 +160,19 @@ def test_a_split_without_one_readable_image_is_refused(tmp_path):
         (tmp_path / split / "cat").mkdir(parents=True)
         (tmp_path / split / "cat" / "a.png").write_bytes(b"no image")
     source = open_folder(str(tmp_path))
-    with pytest.raises(InputError, match="not one image of the split can be read"):
-        next(train_batches(source.train, Preparation(1, 8), batch_size=2, seed=0, reading=Reading(on_bad_image="skip")))
+    with pytest.raises(InputError, match="no image of the split can be read"):
+        next(
+            train_batches(source.train, Preprocessing(1, 8), batch_size=2, seed=0, reading=Reading(on_bad_image="skip"))
+        )
 
 
 READ_AND_STOP = """
 import sys
-from hasnn_jax.data import Preparation, Reading, open_folder, train_batches
+from hasnn_jax.data import Preprocessing, Reading, open_folder, train_batches
 
 if __name__ == "__main__":
     source = open_folder(sys.argv[1])
-    batches = train_batches(source.train, Preparation(3, 16), batch_size=8, seed=0, reading=Reading(workers=2))
+    batches = train_batches(source.train, Preprocessing(3, 16), batch_size=8, seed=0, reading=Reading(workers=2))
     first = next(batches)
     batches.close()
     print(first["image"].sum())
@@ -185,6 +187,6 @@ def test_stopping_the_workers_leaves_nothing_behind_and_says_nothing(source, tmp
     before = set(pathlib.Path("/dev/shm").glob("*"))
     done = subprocess.run([sys.executable, script, root], capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
-    batches = train_batches(source.train, Preparation(3, 16), batch_size=8, seed=0)
+    batches = train_batches(source.train, Preprocessing(3, 16), batch_size=8, seed=0)
     assert int(done.stdout) == next(batches)["image"].sum()
     assert set(pathlib.Path("/dev/shm").glob("*")) <= before

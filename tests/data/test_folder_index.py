@@ -1,4 +1,4 @@
-"""Indexing of class folders: streaming, compact, remembered, and forgotten when the folders change."""
+"""The index of class folders: streaming, compact, cached, and built again when the folders change."""
 
 import os
 import pathlib
@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.data import folder_index
 from hasnn_jax.data.folder_index import build_index, index_folder
-from hasnn_jax.errors import InputError
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path, monkeypatch):
-    """Every tree is remembered, in a cache of the test's own."""
+def cache(tmp_path, monkeypatch):
+    """Every tree is cached, in a folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(folder_index, "REMEMBERED_FROM", 1)
+    monkeypatch.setattr(folder_index, "CACHED_FROM", 1)
     return tmp_path / "cache" / "hasnn_jax" / "folders"
 
 
@@ -67,7 +67,7 @@ def test_a_second_look_lists_no_folder(tree, monkeypatch):
     monkeypatch.setattr(folder_index, "_listing", lambda folder: pytest.fail(f"{folder} was listed again"))
     again = index_folder(tree)
     assert files(again) == files(first) == [("a/x.jpeg", 0), ("b/1.PNG", 1), ("b/2.jpg", 1)]
-    assert again.others == first.others == 2
+    assert again.skipped == first.skipped == 2
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_a_second_look_lists_no_folder(tree, monkeypatch):
     ],
     ids=["a file more", "a file less", "a class renamed", "a class more"],
 )
-def test_a_changed_tree_is_listed_anew(tree, change):
+def test_a_changed_tree_is_listed_again(tree, change):
     index_folder(tree)
-    for folder in tree.iterdir():  # as if it was indexed a while ago, whatever the clock's resolution
+    for folder in tree.iterdir():  # as if indexed long ago, so that the resolution of the clock does not matter
         os.utime(folder, ns=(1, 1))
     index_folder(tree)
     change(tree)
@@ -99,27 +99,27 @@ def test_excluded_classes_are_another_index(tree):
 
 
 @pytest.mark.parametrize("damage", [b"", b"damage", b"PK\x03\x04 damage"])
-def test_a_damaged_memory_is_made_anew(tree, memory, damage):
+def test_a_damaged_cache_is_replaced(tree, cache, damage):
     expected = files(index_folder(tree))
-    (file,) = memory.iterdir()
+    (file,) = cache.iterdir()
     file.write_bytes(damage)
     assert files(index_folder(tree)) == expected
     assert file.read_bytes() != damage
 
 
-def test_an_unwritable_cache_is_done_without(tree, tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_no_error(tree, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(index_folder(tree)) == 3
 
 
-def test_a_small_tree_is_not_remembered(tree, memory, monkeypatch):
-    monkeypatch.setattr(folder_index, "REMEMBERED_FROM", 4)
+def test_a_small_tree_is_not_cached(tree, cache, monkeypatch):
+    monkeypatch.setattr(folder_index, "CACHED_FROM", 4)
     index_folder(tree)
-    assert not memory.exists()
+    assert not cache.exists()
 
 
-def test_a_long_listing_shows_that_it_is_alive(tmp_path, monkeypatch, capsys):
+def test_a_long_listing_shows_its_progress(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(folder_index, "SECONDS_BETWEEN_REPORTS", -1.0)
     build_index(tmp_path, iter([("a", ["1.jpg"]), ("b", ["1.jpg", "2.jpg"])]))
     assert capsys.readouterr().err.splitlines() == [
@@ -129,11 +129,11 @@ def test_a_long_listing_shows_that_it_is_alive(tmp_path, monkeypatch, capsys):
 
 
 def test_a_class_of_other_files_only_is_named(tmp_path):
-    with pytest.raises(InputError, match="no images in b; expected one folder of images a class"):
+    with pytest.raises(InputError, match="no images in b; expected one folder of images per class"):
         build_index(tmp_path, iter([("a", ["1.jpg"]), ("b", ["readme.txt"])]))
 
 
-def test_names_that_are_no_text_are_kept(tmp_path):
+def test_names_that_are_not_text_are_kept(tmp_path):
     name = os.fsdecode(b"\xff\xfe.jpg")
     assert os.fsencode(build_index(tmp_path, iter([("a", [name])])).path(0).name) == b"\xff\xfe.jpg"
     assert np.array_equal(build_index(tmp_path, iter([("a", [name])])).ends, [6])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hasnn_jax.data import Preparation, open_folder, train_batches
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.data import Preprocessing, open_folder, train_batches
 
 COLOURS = {"cat": (200, 30, 40), "dog": (20, 180, 60), "emu": (10, 20, 220)}
 
@@ -73,14 +73,14 @@ def test_excluded_classes_are_left_out(tmp_path):
     assert len(source.train) + len(source.test) == 8
 
 
-def test_hidden_files_and_files_that_are_no_images_are_passed_over(tmp_path):
+def test_hidden_files_and_files_that_are_not_images_are_skipped(tmp_path):
     make_tree(tmp_path, {"cat": 4, ".thumbnails": 2})
     for name in ("cat/Thumbs.db", "cat/readme.txt", "cat/._000.png", "licence.txt"):
         (tmp_path / name).write_bytes(b"none")
     source = open_folder(str(tmp_path))
     assert source.classes == ("cat",)
     assert len(source.train) + len(source.test) == 4
-    assert source.remarks == ("3 files that are no images by their name were passed over",)
+    assert source.remarks == ("skipped 3 files that are hidden or do not have the name of an image",)
 
 
 def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
@@ -99,13 +99,13 @@ def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
 
 def test_a_class_without_images_is_named(tmp_path):
     make_tree(tmp_path, {"cat": 2, "dog": 0})
-    with pytest.raises(InputError, match=f"^{tmp_path}: no images in dog; expected one folder of images a class"):
+    with pytest.raises(InputError, match=f"^{tmp_path}: no images in dog; expected one folder of images per class"):
         open_folder(str(tmp_path))
 
 
 def test_a_folder_without_class_folders_says_what_was_expected(tmp_path):
     Image.new("RGB", (3, 3)).save(tmp_path / "loose.png")
-    with pytest.raises(InputError, match=f"^{tmp_path}: no class folders; expected one folder of images a class"):
+    with pytest.raises(InputError, match=f"^{tmp_path}: no class folders; expected one folder of images per class"):
         open_folder(str(tmp_path))
 
 
@@ -117,7 +117,7 @@ def test_a_training_folder_without_a_test_folder_says_which_one_is_missing(tmp_p
 
 def test_a_class_of_one_image_cannot_be_split(tmp_path):
     make_tree(tmp_path, {"cat": 2, "dog": 1})
-    with pytest.raises(InputError, match="/dog: 1 image; a class needs at least two to be split"):
+    with pytest.raises(InputError, match="/dog: 1 image; a class needs at least two images to be split"):
         open_folder(str(tmp_path))
 
 
@@ -130,7 +130,7 @@ def test_a_class_of_one_image_is_enough_where_the_splits_are_given(tmp_path):
 def test_classes_that_differ_between_the_splits_are_named(tmp_path):
     make_tree(tmp_path / "train", {"cat": 1, "dog": 1})
     make_tree(tmp_path / "val", {"cat": 1, "emu": 1})
-    with pytest.raises(InputError, match="classes in one split only: dog, emu; both need the same folders"):
+    with pytest.raises(InputError, match="classes in only one of the splits: dog, emu; both need the same folders"):
         open_folder(str(tmp_path))
 
 
@@ -142,5 +142,5 @@ def test_a_file_that_vanishes_while_training_is_named(tmp_path):
     with pytest.raises(
         InputError, match=r"train/cat/001\.png: cannot be read \(No such file or directory\); put it back"
     ):
-        for _ in train_batches(source.train, Preparation(1, 4), batch_size=3, seed=0):
+        for _ in train_batches(source.train, Preprocessing(1, 4), batch_size=3, seed=0):
             pass

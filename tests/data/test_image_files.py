@@ -1,4 +1,4 @@
-"""Image files of every kind become pixels; what cannot is refused by name."""
+"""Image files of every kind become pixels; a file that cannot be decoded is refused by name."""
 
 import io
 
@@ -24,7 +24,7 @@ def random_image(height, width, channels, seed=0):
 
 
 def smooth_image(height, width):
-    """A photograph's stand-in: JPEG keeps it nearly."""
+    """An image that JPEG changes very little, like a photograph."""
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     return np.stack([200 * x, 200 * y, 100 + 100 * np.sin(5 * x)], axis=-1).astype(np.uint8)
 
@@ -167,7 +167,7 @@ def cut_in_half(data):
 
 
 def shorten_a_chunk(data):
-    """A PNG whose header of the pixel data tells a length that is 2,000 bytes too small."""
+    """Changes a PNG so that the length in the header of its pixel data is 2,000 bytes too small."""
     at = data.index(b"IDAT") - 4
     return data[:at] + (int.from_bytes(data[at : at + 4], "big") - 2000).to_bytes(4, "big") + data[at + 4 :]
 
@@ -221,7 +221,7 @@ def test_an_image_of_the_largest_size_is_decoded(monkeypatch):
     assert read_pixels(encode(Image.new("RGB", (4, 4), "red")), 4, whole, "image")[0, 0, 0] == 255
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow says of a damaged header what it makes of it
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about damaged headers
 @settings(deadline=None, max_examples=60)
 @given(
     st.binary(max_size=200),

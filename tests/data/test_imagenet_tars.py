@@ -1,4 +1,4 @@
-"""ImageNet's two archives, as small look-alikes: read where they lie, nothing unpacked."""
+"""ImageNet's two archives, as small imitations: they are read without being unpacked."""
 
 import concurrent.futures
 import io
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.data.imagenet_tars import open_imagenet_tars
-from hasnn_jax.errors import InputError
 
 SYNSETS = ("n02084071", "n01440764", "n01443537")  # not in the order of the archive
 TRUTH = ("n01443537", "n02084071", "n01440764", "n02084071")
@@ -34,20 +34,20 @@ def tar(files, path=None):
     return stream.getvalue()
 
 
-# As in the original: one image is a PNG file by another name, and some are CMYK.
+# As in the original, one image is a PNG file with a wrong suffix, and some are CMYK.
 IMAGES = {
     "n01440764": {"n01440764_10026.JPEG": image_file(10), "n01440764_7.JPEG": image_file(20, "PNG")},
     "n01443537": {"n01443537_2.JPEG": image_file(30, mode="CMYK")},
     "n02084071": {f"n02084071_{i}.JPEG": image_file(40 + i) for i in range(3)},
 }
-VALIDATION = {f"ILSVRC2012_val_{i:08d}.JPEG": image_file(100 + i) for i in (3, 1, 4, 2)}  # nor are these in order
+VALIDATION = {f"ILSVRC2012_val_{i:08d}.JPEG": image_file(100 + i) for i in (3, 1, 4, 2)}  # not in order either
 
 
 def lay_train(folder, images=IMAGES):
     tar({f"{synset}.tar": tar(files) for synset, files in images.items()}, folder / "ILSVRC2012_img_train.tar")
 
 
-def open_look_alike(folder):
+def open_imitation(folder):
     return open_imagenet_tars(folder, synsets=SYNSETS, validation_synsets=TRUTH)
 
 
@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 
 def test_training_images_come_class_by_class_in_the_order_of_the_labels(folder):
-    source = open_look_alike(folder)
+    source = open_imitation(folder)
     expected = [(data, label) for label, synset in enumerate(SYNSETS) for data in IMAGES[synset].values()]
 
     assert (source.name, source.classes) == ("imagenet2012", SYNSETS)
@@ -68,8 +68,8 @@ def test_training_images_come_class_by_class_in_the_order_of_the_labels(folder):
     assert len(source.train) == 6
 
 
-def test_validation_labels_go_by_name_not_by_place_in_the_archive(folder):
-    test = open_look_alike(folder).test
+def test_validation_labels_follow_the_names_not_the_places_in_the_archive(folder):
+    test = open_imitation(folder).test
     names = sorted(VALIDATION)
 
     assert [test[i]["image"] for i in range(len(test))] == [VALIDATION[name] for name in names]
@@ -77,21 +77,21 @@ def test_validation_labels_go_by_name_not_by_place_in_the_archive(folder):
 
 
 def test_a_png_named_jpeg_and_a_cmyk_jpeg_pass_unchanged(folder):
-    examples = [open_look_alike(folder).train[i] for i in (4, 5)]
+    examples = [open_imitation(folder).train[i] for i in (4, 5)]
     opened = [Image.open(io.BytesIO(example["image"])) for example in examples]
 
     assert [(image.format, image.mode) for image in opened] == [("PNG", "RGB"), ("JPEG", "CMYK")]
 
 
 def test_an_example_is_named_by_its_place_in_the_archive(folder):
-    source = open_look_alike(folder)
+    source = open_imitation(folder)
 
     assert source.train[3]["name"] == f"{folder}/ILSVRC2012_img_train.tar/n01440764.tar/n01440764_10026.JPEG"
     assert source.test[0]["name"] == f"{folder}/ILSVRC2012_img_val.tar/ILSVRC2012_val_00000001.JPEG"
 
 
-def test_an_outline_tells_name_label_and_size_without_reading(folder):
-    train = open_look_alike(folder).train
+def test_an_outline_gives_name_label_and_size_without_reading(folder):
+    train = open_imitation(folder).train
     examples = [train[i] for i in range(len(train))]
     expected = [(example["name"], example["label"], len(example["image"])) for example in examples]
     train.path.unlink()
@@ -100,7 +100,7 @@ def test_an_outline_tells_name_label_and_size_without_reading(folder):
 
 
 def test_a_split_is_read_from_several_threads_and_in_other_processes(folder):
-    train = pickle.loads(pickle.dumps(open_look_alike(folder).train))
+    train = pickle.loads(pickle.dumps(open_imitation(folder).train))
     expected = [train[i]["image"] for i in range(6)]
     order = np.random.default_rng(0).integers(0, 6, 300)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -109,22 +109,22 @@ def test_a_split_is_read_from_several_threads_and_in_other_processes(folder):
     assert images == [expected[i] for i in order]
 
 
-def test_progress_is_told_after_every_class(folder):
-    told = []
+def test_progress_is_reported_after_every_class(folder):
+    reports = []
     open_imagenet_tars(
-        folder, synsets=SYNSETS, validation_synsets=TRUTH, on_progress=lambda *progress: told.append(progress)
+        folder, synsets=SYNSETS, validation_synsets=TRUTH, on_progress=lambda *progress: reports.append(progress)
     )
 
-    assert told == [("indexing classes", 1, 3), ("indexing classes", 2, 3), ("indexing classes", 3, 3)]
+    assert reports == [("indexing classes", 1, 3), ("indexing classes", 2, 3), ("indexing classes", 3, 3)]
 
 
 def test_classes_and_validation_labels_come_with_tensorflow_datasets(tmp_path):
     pytest.importorskip("tensorflow_datasets")
     lay_train(tmp_path, {"n01440764": IMAGES["n01440764"]})
     tar(VALIDATION, tmp_path / "ILSVRC2012_img_val.tar")
-    with pytest.raises(InputError, match="holds 4 files; expected 50000, ILSVRC2012_val_00000001"):
+    with pytest.raises(InputError, match="contains 4 files; expected 50000, ILSVRC2012_val_00000001"):
         open_imagenet_tars(tmp_path)
-    with pytest.raises(InputError, match=r"holds 1 of 1000 classes, n01443537\.tar not among them"):
+    with pytest.raises(InputError, match=r"contains only 1 of 1000 classes; n01443537\.tar is missing"):
         open_imagenet_tars(tmp_path, validation_synsets=["n01440764"] * 4)
 
 
@@ -132,9 +132,9 @@ def test_classes_and_validation_labels_come_with_tensorflow_datasets(tmp_path):
 def test_a_missing_archive_is_named_with_where_to_get_it(folder, name):
     (folder / name).unlink()
     with pytest.raises(
-        InputError, match=rf"^{folder}/{name}: no such archive; .*https://image-net\.org.* lay it there$"
+        InputError, match=rf"^{folder}/{name}: no such archive; .*https://image-net\.org.* put it there$"
     ):
-        open_look_alike(folder)
+        open_imitation(folder)
 
 
 @pytest.mark.parametrize("name", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])
@@ -142,8 +142,8 @@ def test_a_missing_archive_is_named_with_where_to_get_it(folder, name):
 def test_an_archive_that_was_cut_anywhere_is_refused(folder, name, cut):
     content = (folder / name).read_bytes().rstrip(b"\0")
     (folder / name).write_bytes(content[:cut])
-    with pytest.raises(InputError, match=rf"^{folder}/{name}.*again$"):
-        open_look_alike(folder)
+    with pytest.raises(InputError, match=rf"^{folder}/{name}.*; download it again from https://image-net"):
+        open_imitation(folder)
 
 
 def test_an_archive_that_was_cut_between_two_images_is_refused(folder):
@@ -152,36 +152,36 @@ def test_an_archive_that_was_cut_between_two_images_is_refused(folder):
         last = archive.getmembers()[-1]
     path.write_bytes(path.read_bytes()[: last.offset])
     with pytest.raises(InputError, match="is truncated or damaged"):
-        open_look_alike(folder)
+        open_imitation(folder)
 
 
 def test_a_damaged_header_inside_a_class_is_refused(folder):
     path = folder / "ILSVRC2012_img_train.tar"
     data = path.read_bytes()
-    path.write_bytes(data.replace(b"n02084071_1.JPEG", b"n02084071_9.JPEG"))  # the header's checksum tells
+    path.write_bytes(data.replace(b"n02084071_1.JPEG", b"n02084071_9.JPEG"))  # the header's checksum no longer matches
     with pytest.raises(InputError, match=r"n02084071\.tar: is truncated or damaged"):
-        open_look_alike(folder)
+        open_imitation(folder)
 
 
 def test_an_archive_that_shrinks_after_it_was_opened_is_noticed(folder):
-    train = open_look_alike(folder).train
+    train = open_imitation(folder).train
     train.path.write_bytes(train.path.read_bytes()[: int(train.offsets[0]) + 10])
     with pytest.raises(InputError, match=r"n02084071_0\.JPEG: the archive ended after 10 of \d+ bytes"):
         train[0]
 
 
-def test_a_stranger_among_the_classes_is_refused(folder):
+def test_an_unexpected_class_is_refused(folder):
     lay_train(folder, IMAGES | {"n99999999": {}})
     with pytest.raises(
-        InputError, match=r"holds 'n99999999\.tar'; expected an archive a class, such as n02084071\.tar"
+        InputError, match=r"contains 'n99999999\.tar'; expected one archive per class, such as n02084071\.tar"
     ):
-        open_look_alike(folder)
+        open_imitation(folder)
 
 
-def test_a_stranger_among_the_images_is_refused(folder):
+def test_an_unexpected_image_is_refused(folder):
     lay_train(folder, IMAGES | {"n01443537": {"n01440764_3.JPEG": image_file(0)}})
-    with pytest.raises(InputError, match=r"n01443537\.tar: holds 'n01440764_3\.JPEG'; expected images named like"):
-        open_look_alike(folder)
+    with pytest.raises(InputError, match=r"n01443537\.tar: contains 'n01440764_3\.JPEG'; expected images named like"):
+        open_imitation(folder)
 
 
 def test_a_folder_among_the_images_is_refused(folder):
@@ -189,17 +189,17 @@ def test_a_folder_among_the_images_is_refused(folder):
         member = tarfile.TarInfo("val")
         member.type = tarfile.DIRTYPE
         archive.addfile(member)
-    with pytest.raises(InputError, match="holds 'val', which is no file"):
-        open_look_alike(folder)
+    with pytest.raises(InputError, match="contains 'val', which is not a file"):
+        open_imitation(folder)
 
 
 def test_a_wrong_number_of_validation_images_is_refused(folder):
     tar(dict(list(VALIDATION.items())[:3]), folder / "ILSVRC2012_img_val.tar")
-    with pytest.raises(InputError, match=r"holds 3 files; expected 4, ILSVRC2012_val_00000001\.JPEG to "):
-        open_look_alike(folder)
+    with pytest.raises(InputError, match=r"contains 3 files; expected 4, ILSVRC2012_val_00000001\.JPEG to "):
+        open_imitation(folder)
 
 
-def test_a_stranger_among_the_validation_images_is_named(folder):
+def test_an_unexpected_validation_image_is_named(folder):
     tar(VALIDATION | {"readme.txt": b"?"}, folder / "ILSVRC2012_img_val.tar")
-    with pytest.raises(InputError, match=r"holds 5 files, such as 'readme\.txt'; expected 4"):
-        open_look_alike(folder)
+    with pytest.raises(InputError, match=r"contains 5 files, such as 'readme\.txt'; expected 4"):
+        open_imitation(folder)

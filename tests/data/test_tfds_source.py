@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hasnn_jax.data import Preparation, evaluation_batches, open_tfds
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.data import Preprocessing, evaluation_batches, open_tfds
 
 ROOT = pathlib.Path(__file__).parents[2]
 needs_tfds = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow_datasets") is None, reason="tensorflow-datasets is not installed"
 )
 
-# Prepares data sets without TensorFlow: images are handed over as PNG files, which are stored as they are.
+# Prepares data sets without TensorFlow: images are given as PNG files, which are stored unchanged.
 PREPARE = '''
 import io, sys
 import numpy as np
@@ -108,7 +108,7 @@ def test_the_newest_version_wins_by_number_not_by_spelling(prepared):
 
 
 @needs_tfds
-def test_a_validation_split_serves_as_test_split_where_there_is_no_other(prepared):
+def test_a_validation_split_serves_as_test_split_if_there_is_no_other(prepared):
     source = open_tfds("validated", str(prepared))
     assert len(source.test) == 5
     assert source.split_names == ("train", "validation")
@@ -117,7 +117,7 @@ def test_a_validation_split_serves_as_test_split_where_there_is_no_other(prepare
 @needs_tfds
 def test_batches_are_read_from_several_threads(prepared):
     test = open_tfds("shapes", str(prepared)).test
-    (batch,) = evaluation_batches(test, Preparation(num_classes=2, image_size=4), batch_size=3)
+    (batch,) = evaluation_batches(test, Preprocessing(num_classes=2, image_size=4), batch_size=3)
     assert batch["image"].shape == (3, 4, 4, 3)
     assert sorted(batch["image"][:, 0, 0, 0]) == [0, 10, 20]
 
@@ -146,7 +146,7 @@ def test_a_data_set_without_labels_is_refused(prepared):
 
 
 @needs_tfds
-def test_labels_that_are_no_classes_are_refused(prepared):
+def test_labels_that_are_not_classes_are_refused(prepared):
     with pytest.raises(InputError, match=r"^numbered: .*label"):
         open_tfds("numbered", str(prepared))
 
@@ -167,7 +167,7 @@ def test_missing_data_comes_with_the_commands_that_prepare_it(tmp_path):
         open_tfds("cifar10", str(tmp_path))
     message = str(caught.value)
     assert message.startswith(f"cifar10: no prepared data in {tmp_path}/cifar10; to get it, run: ")
-    assert f"python -m hasnn_jax.data.prepare cifar10 --data_dir={tmp_path}" in message
+    assert f"hasnn prepare cifar10 --data_dir={tmp_path}" in message
     assert "--config.data.data_dir" in message
 
 
@@ -179,7 +179,7 @@ def test_missing_imagenet_says_where_its_archives_go_first(tmp_path, monkeypatch
     for archive in ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"):
         assert archive in archives
     assert f"{tmp_path}/data/downloads/manual" in archives
-    assert f"python -m hasnn_jax.data.prepare imagenet2012 --data_dir={tmp_path}/data" in build
+    assert f"hasnn prepare imagenet2012 --data_dir={tmp_path}/data" in build
 
 
 @needs_tfds
@@ -199,7 +199,9 @@ def test_a_half_prepared_data_set_is_refused(tmp_path):
     unfinished = tmp_path / "pets" / "1.0.0.incomplete"
     unfinished.mkdir(parents=True)
     (unfinished / "dataset_info.json").write_text("{}")
-    with pytest.raises(InputError, match=f"^{unfinished}: half-prepared; run the command that was preparing it again"):
+    with pytest.raises(
+        InputError, match=f"^{unfinished}: only partly prepared; run the command that prepares it again"
+    ):
         open_tfds("pets", str(tmp_path))
 
 

@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 import hasnn_jax
-from hasnn_jax.models.hybrid import Hybrid, Paths
+from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 
 
 class Double(nn.Module):
@@ -25,16 +25,16 @@ class Same(nn.Module):
 IMAGE = (np.arange(256).reshape(1, 16, 16, 1) / 255).astype(np.float32)
 
 
-@pytest.mark.parametrize(("active", "factor"), [(("ann",), 2), (("snn",), 1), (("ann", "snn"), 3), (("snn", "ann"), 3)])
-def test_active_paths_are_added_and_a_silent_snn_path_is_the_identity(active, factor):
-    block = Hybrid(Paths(active), ann=Double, snn=Same)
+@pytest.mark.parametrize(("paths", "factor"), [(("ann",), 2), (("snn",), 1), (("ann", "snn"), 3), (("snn", "ann"), 3)])
+def test_active_paths_are_added_and_a_silent_snn_path_is_the_identity(paths, factor):
+    block = Hybrid(LayerFactory(paths), ann=Double, snn=Same)
     variables = block.init(jax.random.key(0), jnp.asarray(IMAGE), False)
 
     np.testing.assert_allclose(block.apply(variables, jnp.asarray(IMAGE), False), factor * IMAGE, rtol=1e-6)
 
 
 def test_the_release_reverses_the_bits_of_a_silent_snn_path():
-    block = Hybrid(Paths(("snn",), spiking=hasnn_jax.AS_RELEASED), ann=Double, snn=Same)
+    block = Hybrid(LayerFactory(("snn",), spiking=hasnn_jax.AS_RELEASED), ann=Double, snn=Same)
     image = jnp.asarray([[[[0.0], [1 / 255]], [[128 / 255], [1.0]]]])
 
     y = block.apply({}, image, False)
@@ -44,19 +44,19 @@ def test_the_release_reverses_the_bits_of_a_silent_snn_path():
 def test_the_specs_decoder_and_planes_are_used():
     coding = dataclasses.replace(hasnn_jax.AS_DESCRIBED.coding, planes=4)
     spec = hasnn_jax.SpikingSpec(coding=coding, decoder=hasnn_jax.core.decode_rate)
-    block = Hybrid(Paths(("snn",), spiking=spec), ann=Double, snn=Same)
+    block = Hybrid(LayerFactory(("snn",), spiking=spec), ann=Double, snn=Same)
     image = jnp.full((1, 1, 1, 1), 176 / 255)  # 1011 0000
     variables = block.init(jax.random.key(0), image, False)
 
     assert block.apply(variables, image, False).item() == 0.75
 
 
-@pytest.mark.parametrize("active", [(), ("ann", "ann"), ("snn", "ann", "snn")])
-def test_paths_are_given_once_each_and_at_least_one(active):
+@pytest.mark.parametrize("paths", [(), ("ann", "ann"), ("snn", "ann", "snn")])
+def test_paths_are_given_once_each_and_at_least_one(paths):
     with pytest.raises(ValueError, match="paths: expected 'ann', 'snn' or both, each once; got"):
-        Paths(active)
+        LayerFactory(paths)
 
 
 def test_an_unknown_path_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown path 'sn': expected one of ann, snn; did you mean 'snn'\?"):
-        Paths(("ann", "sn"))
+        LayerFactory(("ann", "sn"))

@@ -42,7 +42,7 @@ def test_channels_first_images_are_refused_with_a_guess(model):
 
 
 def tiny_without_depth(model):
-    """The VGG's own size check would speak first where the height is taken for the channels."""
+    """Without depth, the size check of the VGG does not raise before the check of the channels."""
     return model.clone(depth=0) if hasattr(model, "depth") else model
 
 
@@ -115,4 +115,4 @@ def test_the_same_model_is_the_same_program_however_often_it_is_traced(variables
     before = program()
     hasnn_jax.checked(MODEL.apply)(variables, IMAGES)
 
-    assert program() == before  # or else no compilation cache finds it
+    assert program() == before  # otherwise it would miss the compilation cache

@@ -150,7 +150,7 @@ def test_encoder_with_a_running_range_trains_with_the_batchs_and_evaluates_with_
     np.testing.assert_array_equal(core.pack(trained), [[0, 63], [127, 255]])
     assert updates["batch_stats"]["low"] == pytest.approx(-0.1)
     assert updates["batch_stats"]["high"] == pytest.approx(0.9 + 0.3)
-    # Zero lies a thirteenth of the way from -0.1 to 1.2.
+    # 0 lies at 1/13 of the range from -0.1 to 1.2.
     np.testing.assert_array_equal(core.pack(evaluated), [[0, 19], [215, 255]])
 
 

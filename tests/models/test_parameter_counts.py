@@ -1,4 +1,4 @@
-"""The numbers of trainable parameters that were counted from the authors' release."""
+"""The models have as many trainable parameters as the authors' release, where they were counted."""
 
 import jax
 import pytest

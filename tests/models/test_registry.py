@@ -52,19 +52,19 @@ def test_keywords_reach_every_block():
     )  # fmt: skip
 
     assert model.stem == "small"
-    assert model.paths.active == ("snn",)
-    assert model.paths.spiking is hasnn_jax.AS_RELEASED
-    assert model.paths.statistics_group == 16
-    assert model.paths.dtype == jnp.bfloat16
+    assert model.layers.paths == ("snn",)
+    assert model.layers.spiking is hasnn_jax.AS_RELEASED
+    assert model.layers.statistics_group == 16
+    assert model.layers.dtype == jnp.bfloat16
 
 
 def test_defaults_are_the_paper_as_described():
     model = hasnn_jax.create_model("has8_vgg_b16_m2_d4", 10)
 
-    assert model.paths.active == ("ann", "snn")
-    assert model.paths.spiking == hasnn_jax.AS_DESCRIBED
-    assert model.paths.statistics_group is None
-    assert model.paths.dtype == jnp.float32
+    assert model.layers.paths == ("ann", "snn")
+    assert model.layers.spiking == hasnn_jax.AS_DESCRIBED
+    assert model.layers.statistics_group is None
+    assert model.layers.dtype == jnp.float32
 
 
 def test_equal_models_are_equal_and_hash_alike():

@@ -17,7 +17,7 @@ from tiny_models import (
 )
 
 import hasnn_jax
-from hasnn_jax.models.hybrid import Paths
+from hasnn_jax.models.hybrid import LayerFactory
 from hasnn_jax.models.layers import max_pool
 from hasnn_jax.models.resnet import StemBody, block_convs, identity
 
@@ -59,10 +59,10 @@ def test_statistics_groups_train_as_if_alone():
     np.testing.assert_allclose(together, np.concatenate(parts), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("active", "absent"), [(("ann",), "snn"), (("snn",), "ann")])
-def test_a_single_path_has_no_variables_of_the_other(active, absent):
+@pytest.mark.parametrize(("paths", "absent"), [(("ann",), "snn"), (("snn",), "ann")])
+def test_a_single_path_has_no_variables_of_the_other(paths, absent):
     hybrid = leaf_names(abstract_variables(tiny_resnet()))
-    single = leaf_names(abstract_variables(tiny_resnet(paths=active)))
+    single = leaf_names(abstract_variables(tiny_resnet(paths=paths)))
 
     forbidden = (f"['{absent}']", "['encoder']") if absent == "snn" else (f"['{absent}']",)
     assert single == {name for name in hybrid if not any(part in name for part in forbidden)}
@@ -106,7 +106,7 @@ def test_bottlenecks_narrow_by_base_width_over_64_and_widen_by_four():
 
 @pytest.mark.parametrize(("kind", "size"), [("imagenet", 8), ("small", 32)])
 def test_small_stem_keeps_resolution_and_the_imagenet_stem_quarters_it(kind, size):
-    stem = StemBody(Paths(), kind, identity, max_pool)
+    stem = StemBody(LayerFactory(), kind, identity, max_pool)
     y = jax.eval_shape(lambda x: stem.init_with_output(jax.random.key(0), x, False)[0], jnp.zeros((2, 32, 32, 3)))
 
     assert y.shape == (2, size, size, 64)

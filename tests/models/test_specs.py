@@ -13,7 +13,7 @@ def test_as_described_is_the_papers_system():
     assert spec.coding == core.BitPlaneCoding(
         surrogate=core.FourierSine(order=5, offset=0.5),
         rescaling=core.order_aware_rescaling,
-        order="msb_first",
+        plane_order="msb_first",
         lowest_plane="binary",
         value_range="running",
         planes=8,
@@ -28,7 +28,7 @@ def test_as_released_differs_by_the_releases_quirks_alone():
 
     assert spec.coding == dataclasses.replace(
         hasnn_jax.AS_DESCRIBED.coding,
-        order="lsb_first",
+        plane_order="lsb_first",
         lowest_plane="fractional",
         value_range="batch",
         vector_gradient="pooled",
@@ -58,7 +58,7 @@ def test_a_name_alone_is_the_named_spec(name, spec):
         ({"surrogate": "tanhsine(alpha=-5)"}, "surrogate", core.TanhSine(-5)),
         ({"surrogate": "fouriersine(order=3, offset=0.0)"}, "surrogate", core.FourierSine(3, 0.0)),
         ({"rescaling": "none"}, "rescaling", core.no_rescaling),
-        ({"plane_order": "lsb_first"}, "order", "lsb_first"),
+        ({"plane_order": "lsb_first"}, "plane_order", "lsb_first"),
         ({"lowest_plane": "fractional"}, "lowest_plane", "fractional"),
         ({"value_range": "example"}, "value_range", "example"),
         ({"planes": 3}, "planes", 3),
@@ -109,7 +109,7 @@ def test_the_decoder_is_replaced():
         ({"spike_surrogate": "atan"}, "unknown spike surrogate 'atan': expected one of arctan,"),
         ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, rate; "
          "did you mean 'bit_planes'?"),
-        ({"plane_order": "msb"}, "order: expected one of msb_first, lsb_first; got 'msb'"),
+        ({"plane_order": "msb"}, "plane_order: expected one of msb_first, lsb_first; got 'msb'"),
         ({"planes": 9}, "planes: expected a whole number from 1 to 8, got 9"),
         ({"neuron": "lif(tau=1)"}, "tau: expected a finite number above 1, got 1"),
         ({"neuron": "if(tau=2)"}, "neuron 'if(tau=2)': "),
@@ -125,7 +125,7 @@ def test_bad_text_is_refused_with_what_was_expected(text, message):
     "field", ["surrogate", "rescaling", "plane_order", "neuron", "spike_surrogate", "decoder", "value_range"]
 )
 def test_an_empty_text_never_becomes_part_of_a_spec(field):
-    # A configuration may leave a field empty: that means "as the spec has it" or is an error, and no value.
+    # An empty field in a config either keeps the value of the spec or is an error; it never becomes a value.
     try:
         spec = hasnn_jax.spiking_spec(**{field: ""})
     except ValueError:

@@ -145,13 +145,13 @@ def test_bfloat16_synapses_give_float32_logits_near_the_float32_models():
     assert np.isfinite(hybrid).all()
 
 
-@pytest.mark.parametrize(("active", "absent"), [(("ann",), "snn"), (("snn",), "ann")])
-def test_a_single_path_has_no_variables_of_the_other(active, absent):
-    names = leaf_names(abstract_variables(tiny_vgg(paths=active)))
+@pytest.mark.parametrize(("paths", "absent"), [(("ann",), "snn"), (("snn",), "ann")])
+def test_a_single_path_has_no_variables_of_the_other(paths, absent):
+    names = leaf_names(abstract_variables(tiny_vgg(paths=paths)))
 
     assert names
     assert not [name for name in names if f"['{absent}']" in name]
-    assert any("encoder" in name for name in names) == ("snn" in active)
+    assert any("encoder" in name for name in names) == ("snn" in paths)
 
 
 def test_model_initialises_with_unit_norms_and_bounded_kernels():

@@ -1,4 +1,4 @@
-"""Models of a few thousand parameters, and variables for them that cost no compilation."""
+"""Models with a few thousand parameters, and variables for them that need no compilation."""
 
 import functools
 
@@ -8,23 +8,23 @@ import numpy as np
 
 import hasnn_jax
 
-# The compiler's optimisation costs more than a tiny model's arithmetic.
+# For tiny models the compiler's optimisation takes longer than the computation itself.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 SPECS = {"described": hasnn_jax.AS_DESCRIBED, "released": hasnn_jax.AS_RELEASED}
 
 
 def tiny_vgg(**kwargs):
-    """Two blocks of 3 channels and the head; at least 4x4 pixels."""
+    """Two blocks of 3 channels and the head; the images need at least 4x4 pixels."""
     return hasnn_jax.create_model("has8_vgg_b1_m1_d1", num_classes=5, **kwargs)
 
 
 def tiny_resnet(**kwargs):
-    """Four basic blocks of 2 to 16 channels behind the small stem."""
+    """The small stem, followed by four basic blocks of 2 to 16 channels."""
     return hasnn_jax.create_model("has8_resnet10_b2", num_classes=5, **{"stem": "small", **kwargs})
 
 
 def random_images(batch=4, size=8, channels=3, seed=0):
-    """Float32 in [0, 1], [B, H, W, C]; no two alike."""
+    """Different random images: float32 in [0, 1], [B, H, W, C]."""
     rng = np.random.default_rng(seed)
     return jnp.asarray(rng.random((batch, size, size, channels)), jnp.float32)
 
@@ -35,7 +35,7 @@ def abstract_variables(model, images=None):
 
 
 def drawn_variables(model, images, seed=0):
-    """Lively variables: kernels wide enough that neurons fire, norms and running statistics away from 0 and 1."""
+    """Random variables: kernels large enough that neurons fire; norms and running statistics other than 0 and 1."""
     rng = np.random.default_rng(seed)
 
     def draw(path, leaf):

@@ -1,4 +1,4 @@
-"""The peers: PyTorch and SpikingJelly, and the PyTorch twin built on them. Tests skip where they are missing."""
+"""Fixtures for tests against PyTorch, SpikingJelly and the PyTorch twin. Tests are skipped if these are missing."""
 
 import contextlib
 import importlib
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# SpikingJelly compiles functions by torch.jit.script on import, which newer PyTorch deprecates.
+# On import, SpikingJelly compiles functions with torch.jit.script, which newer PyTorch versions deprecate.
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script`", DeprecationWarning)
     with contextlib.suppress(ImportError):
@@ -19,7 +19,7 @@ with warnings.catch_warnings():
 
 @pytest.fixture(autouse=True)
 def one_torch_thread():
-    """The networks are small, and PyTorch's threads wait for each other on a busy machine."""
+    """One thread is enough for small networks; on a busy machine several threads wait for each other."""
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -29,11 +29,22 @@ def one_torch_thread():
 
 @pytest.fixture(scope="session")
 def torch_twin():
-    """The module `benchmarks/torch_twin.py`."""
+    """The module `benchmarks/torch_twin.py`: the twin's networks."""
+    return import_benchmark("torch_twin")
+
+
+@pytest.fixture(scope="session")
+def torch_twin_coding():
+    """The module `benchmarks/torch_twin_coding.py`: the twin's bit-plane coding."""
+    return import_benchmark("torch_twin_coding")
+
+
+def import_benchmark(name):
+    """Imports a module of `benchmarks/`; skips the test if its libraries are missing."""
     pytest.importorskip("torch")
     pytest.importorskip("spikingjelly")
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        return importlib.import_module("torch_twin")
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))

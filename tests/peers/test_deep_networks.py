@@ -1,8 +1,8 @@
-"""The paper's sizes and depths, block by block: each of the port's blocks is given what the twin's received.
+"""Compares networks of the paper's sizes and depths block by block: each block of the port gets the twin's input.
 
-A deep network cannot be compared from end to end: every block that adds its planes unprojected passes plane 0 on with a
-gain of up to 128, and the release's own numbers move as far when its images are changed by a rounding error
-(`benchmarks/rounding.py`). Block by block nothing of that is in the way, and every block has to agree.
+A deep network cannot be compared from end to end. Every block whose shortcut has no projection amplifies plane 0 by up
+to 128, and the release's own numbers change just as much if its images change by a rounding error
+(`benchmarks/rounding.py`). Block by block there is no such amplification, and every block has to agree.
 """
 
 import jax
@@ -14,7 +14,7 @@ from release_parameters import draw_parameters
 
 import hasnn_jax
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.models import HybridResNet, Paths
+from hasnn_jax.models import HybridResNet, LayerFactory
 from hasnn_jax.models.hybrid import Hybrid
 from hasnn_jax.models.resnet import STAGE_SIZES
 
@@ -34,7 +34,7 @@ def test_every_block_of_a_deep_network_is_the_twins(depth, base_width, torch_twi
     twin.load_state_dict({name: torch.as_tensor(value) for name, value in state_dict.items()})
     theirs = run_twin(twin, torch_twin)
 
-    port = HybridResNet(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
+    port = HybridResNet(**size, layers=LayerFactory(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
     variables = jax.tree.map(jnp.asarray, torch_weights.from_state_dict(port, state_dict))
     ours = run_port(port, variables, theirs)
 
@@ -52,7 +52,7 @@ def test_every_block_of_a_deep_network_is_the_twins(depth, base_width, torch_twi
 
 
 def run_twin(twin, torch_twin):
-    """Name of each block -> its input, its output, a random cotangent of that, and the input's gradient by it."""
+    """Block name -> its input, its output, a random cotangent of the output, and the resulting input gradient."""
     rng = np.random.default_rng(0)
     blocks, leaves = {}, {}
 
@@ -94,7 +94,7 @@ def channels_last(tensor):
 
 
 def run_port(port, variables, theirs):
-    """The same of the port, whose blocks get the twin's inputs and cotangents; and gradients and buffers by name."""
+    """The same for the port with the twin's inputs and cotangents, plus gradients and buffers by name."""
     inputs = {name: jnp.asarray(block["input"]) for name, block in theirs.items()}
 
     def total(params, inputs):

@@ -1,4 +1,4 @@
-"""Neurons, spike surrogates and normalisation over time against SpikingJelly, in float64."""
+"""Compares neurons, spike surrogates and normalisation over time with SpikingJelly, in float64."""
 
 import dataclasses
 
@@ -22,14 +22,14 @@ SURROGATES = [
     pytest.param(core.Sigmoid(1.5), surrogate.Sigmoid(1.5), id="sigmoid(alpha=1.5)"),
     pytest.param(core.Triangle(), surrogate.PiecewiseQuadratic(1.0), id="triangle"),
     pytest.param(core.Triangle(2.0, 0.5), surrogate.PiecewiseQuadratic(2.0), id="triangle(gamma=2, width=0.5)"),
-    pytest.param(core.FastSigmoid(2.0), surrogate.SoftSign(2.0), id="fast_sigmoid(alpha=2)"),  # others: scaled
+    pytest.param(core.FastSigmoid(2.0), surrogate.SoftSign(2.0), id="fast_sigmoid(alpha=2)"),  # else scaled
 ]
 
 
 @pytest.mark.parametrize(("ours", "theirs"), SURROGATES)
 def test_spike_and_its_derivative_equal_spikingjellys(ours, theirs, x64):
     u = np.random.default_rng(0).normal(0, 1, 1000)
-    u[0] = 0  # the threshold itself: fires
+    u[0] = 0  # exactly at the threshold, where a neuron fires
     leaf = torch.tensor(u, requires_grad=True)
     spikes = theirs(leaf)
     spikes.sum().backward()
@@ -78,7 +78,7 @@ def test_neuron_equals_spikingjellys(ours, x64):
     np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=0, atol=1e-11)
 
     theirs.reset()
-    in_evaluation = theirs.eval()(torch.tensor(currents))  # SpikingJelly runs other code then
+    in_evaluation = theirs.eval()(torch.tensor(currents))  # SpikingJelly uses other code in evaluation
     np.testing.assert_array_equal(our_spikes, in_evaluation.numpy())
     np.testing.assert_allclose(traced[1], theirs.v_seq.numpy(), rtol=0, atol=1e-13)
 
@@ -108,7 +108,7 @@ def test_batch_norm_over_time_equals_spikingjellys(shape, momentum, x64):
     params = {"scale": jnp.asarray(scale), "bias": jnp.asarray(bias)}
     stats = {"mean": jnp.zeros(channels), "var": jnp.ones(channels)}
 
-    for _ in range(3):  # the running statistics move on from step to step
+    for _ in range(3):  # the running statistics change with every step
         x, cotangent = rng.normal(0.3, 2.0, (2, *shape))
         leaf = channels_first(x).requires_grad_()
         theirs.zero_grad()

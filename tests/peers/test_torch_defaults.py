@@ -1,4 +1,4 @@
-"""Fresh parameters are drawn as PyTorch draws them, by default and for every layer of a model."""
+"""Initial parameters have the distribution of PyTorch's defaults, for single layers and for whole models."""
 
 import math
 
@@ -13,7 +13,7 @@ from hasnn_jax.models import HybridResNet, layers
 
 torch = pytest.importorskip("torch")
 
-# (ours, its input's shape, PyTorch's, inputs to each output)
+# (our layer, its input shape, PyTorch's layer, fan-in)
 LAYERS = {
     "conv 7x7": (layers.Conv(64, 7, 2), (1, 8, 8, 3), lambda: torch.nn.Conv2d(3, 64, 7, bias=False), 147),
     "conv 3x3": (layers.Conv(48, 3), (1, 4, 4, 32), lambda: torch.nn.Conv2d(32, 48, 3, bias=False), 288),
@@ -76,9 +76,11 @@ def test_model_starts_with_twins_ranges(torch_twin):
 
 
 def assert_uniform(values, bound):
-    """Inside the bound and close up to it, with a uniform's mean and variance: within five standard errors."""
+    """All values are within the bound, the largest is close to it, and mean and variance are those of a uniform
+    distribution to within five standard errors.
+    """
     n = values.size
     assert np.abs(values).max() <= np.float32(bound)
-    assert np.abs(values).max() > bound * (1 - 12 / n)  # missed once in e^12 draws
+    assert np.abs(values).max() > bound * (1 - 12 / n)  # fails once in e^12 draws
     assert abs(values.mean()) < 5 * bound / math.sqrt(3 * n)
     assert abs(np.mean((values / bound) ** 2) - 1 / 3) < 5 * math.sqrt(4 / 45 / n)

@@ -1,4 +1,4 @@
-"""PyTorch's own files: read without executing anything, written so that PyTorch reads them."""
+"""PyTorch's files are read without executing code, and written so that PyTorch can read them."""
 
 import os
 import re
@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from release_parameters import release_parameters
 
-from hasnn_jax.errors import InputError
-from hasnn_jax.interop.convert import main
+from hasnn_jax.commands.main import main
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.interop.state_dict_files import read_state_dict, write_state_dict
 
 torch = pytest.importorskip("torch")
 
 VGG = ("--model", "has8_vgg_b2_m2_d2", "--num_classes", "10")
+
+
+def convert(*arguments):
+    main(["convert", *map(str, arguments)])
 
 
 def tensors():
@@ -23,8 +27,8 @@ def tensors():
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])
 def test_a_pytorch_file_survives_the_way_there_and_back(suffix, tmp_path):
     torch.save(tensors(), tmp_path / f"there{suffix}")
-    main([str(tmp_path / f"there{suffix}"), str(tmp_path / "weights"), *VGG])
-    main([str(tmp_path / "weights"), str(tmp_path / f"back{suffix}")])
+    convert(tmp_path / f"there{suffix}", tmp_path / "weights", *VGG)
+    convert(tmp_path / "weights", tmp_path / f"back{suffix}")
 
     back = torch.load(tmp_path / f"back{suffix}", weights_only=True)
     assert back.keys() == tensors().keys()
@@ -55,7 +59,7 @@ def test_weights_inside_a_training_checkpoint_are_found(wrapper, tmp_path):
 
 
 class RunsACommand:
-    """Unpickling it would leave a file behind."""
+    """Unpickling it would create a directory."""
 
     def __init__(self, path):
         self.path = path
@@ -69,7 +73,7 @@ def test_a_pickled_object_is_refused_and_not_executed(zipped, tmp_path):
     content = {**tensors(), "surprise": RunsACommand(str(tmp_path / "executed"))}
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=zipped)
     with pytest.raises(SystemExit, match=r"w\.pt: holds a Python object \(posix\.mkdir\), which could run code"):
-        main([str(tmp_path / "w.pt"), str(tmp_path / "out"), *VGG])
+        convert(tmp_path / "w.pt", tmp_path / "out", *VGG)
     assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
 
 
@@ -89,7 +93,7 @@ def test_a_truncated_file_is_refused_and_nothing_is_written(zipped, share, tmp_p
     with pytest.raises(
         SystemExit, match=rf"{re.escape(str(file))}: is (empty|truncated or no PyTorch file); copy it anew"
     ):
-        main([str(file), str(tmp_path / "out"), *VGG])
+        convert(file, tmp_path / "out", *VGG)
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
 
 

@@ -1,4 +1,4 @@
-"""Optimizers, schedules and loss give the numbers that PyTorch's give."""
+"""Optimizers, schedules and loss give the same numbers as those of PyTorch."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 STEPS = 12
 SHAPES = {"kernel": (5, 4), "bias": (4,)}
-# SequentialLR passes the epoch to the schedule that it starts, in a way that PyTorch itself deprecates.
+# SequentialLR passes the epoch to the next schedule in a way that PyTorch itself has deprecated.
 sequential_lr = pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
 
 
@@ -125,13 +125,13 @@ def test_label_smoothing_equals_pytorchs(smoothing, x64):
 
 
 def draw_problem():
-    """Parameters, and a gradient for each step; some entries never get any."""
+    """Parameters, and a gradient for each step; the gradient of some entries is always 0."""
     rng = np.random.default_rng(0)
     start = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
     gradients = [{name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(STEPS)]
     for gradient in gradients:
         gradient["kernel"][0] = 0
-        gradient["kernel"][1] *= 1e-9  # where Adam's epsilon shows
+        gradient["kernel"][1] *= 1e-9  # so small that Adam's epsilon matters
     return start, gradients
 
 
@@ -142,7 +142,7 @@ def torch_update(optimizer, tensors, gradient):
 
 
 def torch_warmup_cosine(optimizer, warmup, total):
-    """The release's two schedules in a row; it starts the warm-up at a factor of a tenth of the learning rate."""
+    """The release's two schedules in sequence; it passes lr / 10 as the factor with which the warm-up starts."""
     (group,) = optimizer.param_groups
     rising = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=group["lr"] / 10, total_iters=warmup)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total - warmup)

@@ -12,7 +12,7 @@ from release_parameters import draw_parameters, release_parameters
 import hasnn_jax
 from hasnn_jax import core
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.models import HybridResNet, HybridVGG, Paths
+from hasnn_jax.models import HybridResNet, HybridVGG, LayerFactory
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("spikingjelly")
@@ -107,16 +107,17 @@ INPUTS = {
     [("fourier_sine", core.FourierSine()), ("sig_sine", core.SigSine()), ("tanh_sine", core.TanhSine())],
 )
 @pytest.mark.parametrize("shape", [(3, 40), (3, 2, 4, 5)], ids=["features", "maps"])
-def test_port_encodes_and_decodes_as_twin(name, surrogate, make_input, shape, torch_twin, x64):
+def test_port_encodes_and_decodes_as_twin(name, surrogate, make_input, shape, torch_twin_coding, x64):
     rng = np.random.default_rng(0)
     x = make_input(rng).reshape(shape)
-    cotangents = rng.normal(size=(8, *x.shape)), rng.normal(size=x.shape)  # of the planes and of their decoding
+    cotangents = rng.normal(size=(8, *x.shape)), rng.normal(size=x.shape)  # of the planes, and of the decoded array
     leaf = torch.tensor(x, requires_grad=True)
-    planes = torch_twin.BitPlanes.apply(255 * torch_twin.to_unit_range(leaf), getattr(torch_twin, name))
-    decoded = torch_twin.decode(planes)
+    surrogate_derivative = getattr(torch_twin_coding, name)
+    planes = torch_twin_coding.BitPlanes.apply(255 * torch_twin_coding.to_unit_range(leaf), surrogate_derivative)
+    decoded = torch_twin_coding.decode(planes)
     if planes.requires_grad:
         torch.autograd.backward((planes, decoded), tuple(torch.tensor(c) for c in cotangents))
-    gradient = np.zeros_like(x) if leaf.grad is None else leaf.grad.numpy()  # none flows from a constant
+    gradient = np.zeros_like(x) if leaf.grad is None else leaf.grad.numpy()  # a constant gets no gradient
 
     released = hasnn_jax.AS_RELEASED
     coding = dataclasses.replace(released.coding, surrogate=surrogate)
@@ -137,12 +138,12 @@ def test_port_encodes_and_decodes_as_twin(name, surrogate, make_input, shape, to
     [
         pytest.param(HybridResNet, {"stage_sizes": (1,)}, (4, 1, 21, 34), 1e-9, id="one block on grey images"),
         pytest.param(HybridResNet, {"stage_sizes": (1, 1, 1, 1)}, (3, 3, 40, 40), 1e-9, id="depth 10", marks=slow),
-        # Plane 0 gains up to 128 from encoder to decoder, so rounding grows block by block: adding 1e-15 of
-        # themselves to the images moves the twin's own logits here by 9e-10, its gradient by 5e-8.
+        # Plane 0 is amplified by up to 128 from encoder to decoder, so rounding errors grow from block to block: if
+        # the images change by a factor of 1 + 1e-15, the twin's own logits here change by 9e-10, its gradient by 5e-8.
         pytest.param(HybridResNet, {"stage_sizes": (2, 2, 2, 2)}, (2, 3, 33, 47), 1e-6, id="depth 18", marks=slow),
         pytest.param(
             HybridResNet,
-            {"stage_sizes": (1, 1), "block": "bottleneck", "base_width": 16},  # the first needs no projection
+            {"stage_sizes": (1, 1), "block": "bottleneck", "base_width": 16},  # the first block needs no projection
             (5, 3, 35, 29),
             1e-9,
             id="bottlenecks",
@@ -159,10 +160,10 @@ def test_port_equals_twin(port_class, size, image_shape, tolerance, torch_twin, 
     state_dict = draw_parameters({name: tuple(value.shape) for name, value in twin.state_dict().items()})
     for name, array in state_dict.items():
         if "sdv_block" in name and array.ndim == 2:
-            array *= 4  # else hardly a spike passes the VGG's head
+            array *= 4  # otherwise almost no spike passes the VGG's head
     twin.load_state_dict(as_tensors(state_dict))
 
-    port = port_class(**size, paths=Paths(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
+    port = port_class(**size, layers=LayerFactory(spiking=hasnn_jax.AS_RELEASED, dtype=jnp.float64))
     variables = jax.tree.map(jnp.asarray, torch_weights.from_state_dict(port, state_dict))
 
     rng = np.random.default_rng(0)
@@ -186,7 +187,7 @@ def test_port_equals_twin(port_class, size, image_shape, tolerance, torch_twin, 
 
 
 def torch_step(twin, x, y):
-    """One training step's logits, gradients, BatchNorm buffers after it and gradient of the images."""
+    """Logits, gradients, updated BatchNorm buffers and the gradient of the images of one training step."""
     images = torch.tensor(x, requires_grad=True)
     twin.train()
     logits = twin(images)
@@ -197,7 +198,7 @@ def torch_step(twin, x, y):
 
 
 def port_step(port, variables, images, labels):
-    """The same of the port, and its logits in evaluation."""
+    """The same for the port, and its logits in evaluation."""
 
     def loss(params, images):
         logits, updates = port.apply({**variables, "params": params}, images, train=True, mutable=["batch_stats"])
@@ -224,7 +225,7 @@ def as_tensors(state_dict):
 
 
 def assert_close(actual, expected, name, tolerance=1e-9):
-    """The difference's norm is small against the expected array's, which is not zero."""
+    """The norm of the difference is small relative to that of the expected array, which is not 0."""
     assert actual.shape == expected.shape, name
     assert np.any(expected), f"{name} is zero: nothing is compared"
     error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)

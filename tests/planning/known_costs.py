@@ -1,10 +1,10 @@
-"""Costs without a compiler, and what stands in for one."""
+"""A cost that no compiler computed, a target of one device, and a program that the compiler refuses."""
 
 import jax
 
 from hasnn_jax.planning.cost import Cost, Memory
 from hasnn_jax.planning.devices import Target
-from hasnn_jax.planning.hlo import Collective
+from hasnn_jax.planning.hlo_totals import Collective
 from hasnn_jax.training import sharding
 
 COST = Cost(
@@ -22,7 +22,7 @@ def one_device(limit=None, chip=None):
 
 
 class Refusing:
-    """Something to compile that the compiler refuses."""
+    """Stands in for a `jax.stages.Lowered` that the compiler refuses."""
 
     def __init__(self, message):
         self._message = message

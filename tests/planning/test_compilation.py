@@ -1,9 +1,9 @@
-"""Compilation of the training step, where it fails."""
+"""Compilations of the training step that fail."""
 
 import pytest
 from known_costs import Refusing
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.planning.compilation import compile_step
 
 

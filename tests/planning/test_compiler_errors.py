@@ -1,4 +1,4 @@
-"""Errors in the words of the TPU's compiler."""
+"""Error messages as the TPU compiler words them."""
 
 import pytest
 
@@ -24,5 +24,5 @@ from hasnn_jax.planning.compiler_errors import Refusal, read_refusal
         ("INTERNAL: hbm controller", None),
     ],
 )
-def test_refusal_for_memory_is_told_from_other_errors(message, refusal):
+def test_refusal_for_memory_is_distinguished_from_other_errors(message, refusal):
     assert read_refusal(message) == refusal

@@ -14,7 +14,7 @@ def test_cost_of_a_real_program_counts_a_scan_as_often_as_it_runs():
 
     x = jax.ShapeDtypeStruct((64, 64), jnp.float32)
     once, five = (
-        read_cost(jax.jit(products, static_argnums=1).lower(x, repeated).compile(), devices=1, trips=5)
+        read_cost(jax.jit(products, static_argnums=1).lower(x, repeated).compile(), devices=1, accumulation_steps=5)
         for repeated in (False, True)
     )
     assert once.flops == pytest.approx(2 * 64**3, rel=0.1)

@@ -1,6 +1,7 @@
-"""The search for the largest batch that fits, over devices of a pretended size."""
+"""The search for the largest batch that fits, with pretended sizes of programs and memory."""
 
 import dataclasses
+import functools
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,13 @@ from hypothesis import strategies as st
 from known_costs import COST, one_device
 from tiny_runs import tiny_config
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.planning import one_batch
-from hasnn_jax.planning.answer import describe
 from hasnn_jax.planning.compilation import Outcome
 from hasnn_jax.planning.cost import Memory
+from hasnn_jax.planning.description import describe
 from hasnn_jax.planning.find_batch import find_batch, largest
+from hasnn_jax.planning.result import plain_values
 
 
 @given(st.data(), st.integers(1, 5000))
@@ -32,14 +34,19 @@ def test_search_finds_the_largest_that_fits_in_few_trials(data, most):
     assert tried[0] == start
 
 
-def pretend_memory(monkeypatch, images):
-    """Compiles nothing: as many images a device take as many bytes."""
+def pretend_memory(monkeypatch, bytes_per_image):
+    """Compiles nothing: each image takes so many bytes on its device."""
 
-    def compile_step(lowered, devices, trips):
-        share = lowered.args[0].batch_size // devices
-        return Outcome(dataclasses.replace(COST, memory=Memory(0, 0, 0, 0, 0, images * share)), None, 1.0)
+    def compile_step(lower, devices, accumulation_steps):
+        share = lower.args[0].batch_size // devices
+        return Outcome(dataclasses.replace(COST, memory=Memory(0, 0, 0, 0, 0, bytes_per_image * share)), None, 1.0)
 
     monkeypatch.setattr(one_batch, "compile_step", compile_step)
+
+
+def search(cache, target, examples=None, say=lambda _: None, **changes):
+    plan = functools.partial(one_batch.plan, target=target, examples=examples, cache=cache, say=pytest.fail)
+    return find_batch(plan, tiny_config(**changes), target, examples=examples, say=say)
 
 
 @pytest.mark.parametrize(
@@ -52,24 +59,27 @@ def pretend_memory(monkeypatch, images):
     ],
 )
 def test_largest_batch_keeps_statistics_groups_whole(changes, best, tmp_path, monkeypatch):
-    pretend_memory(monkeypatch, images=1)
+    pretend_memory(monkeypatch, bytes_per_image=1)
     said = []
-    found = find_batch(tiny_config(**changes), one_device(103), cache=tmp_path, say=said.append)
-    assert found["fits"]
-    assert found["batch_size"] == best
-    assert len(said) == len(found["trials"]) == len({trial["batch_size"] for trial in found["trials"]})
+    found = search(tmp_path, one_device(103), say=said.append, **changes)
+    assert found.fits
+    assert found.training.batch_size == best
+    assert len(said) == len(found.trials) == len({trial.batch_size for trial in found.trials})
+    assert [trial["fits"] for trial in plain_values(found)["trials"]] == [
+        " does not fit: " not in line for line in said
+    ]
     assert any(line.startswith(f"batch {best}: {best} images a device: fits: ") for line in said)
-    assert f"the largest batch that fits; tried: {found['trials'][0]['batch_size']:,} " in describe(found)
+    assert f"the largest batch that fits; tried: {found.trials[0].batch_size:,} " in describe(found)
 
 
 def test_no_batch_may_fit_or_all_may(tmp_path, monkeypatch):
-    pretend_memory(monkeypatch, images=1)
-    least = find_batch(tiny_config(), one_device(3), cache=tmp_path, say=[].append)
-    assert (least["fits"], least["batch_size"]) == (False, 8)
+    pretend_memory(monkeypatch, bytes_per_image=1)
+    least = search(tmp_path, one_device(3))
+    assert (least.fits, least.training.batch_size) == (False, 8)
     assert "no batch fits; tried: 256 does not, " in describe(least)
-    most = find_batch(tiny_config(), one_device(10**9), cache=tmp_path, say=[].append)
-    assert (most["fits"], most["batch_size"]) == (True, 1438 // 8 * 8)
-    with pytest.raises(InputError, match="does not say how much memory it has"):
-        find_batch(tiny_config(), one_device(), cache=tmp_path)
-    with pytest.raises(InputError, match="7 examples are fewer than 8 for each of the devices"):
-        find_batch(tiny_config(), one_device(1), examples=7, cache=tmp_path)
+    most = search(tmp_path, one_device(10**9))
+    assert (most.fits, most.training.batch_size) == (True, 1438 // 8 * 8)
+    with pytest.raises(InputError, match="does not report how much memory it has"):
+        search(tmp_path, one_device())
+    with pytest.raises(InputError, match="at least 8 training examples for each of the 1 devices, got 7 in all"):
+        search(tmp_path, one_device(1), examples=7)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hasnn_jax.common.lookup import call_with
 from hasnn_jax.training import optimizers
 
 LR = 0.5
@@ -19,7 +20,7 @@ def rates(schedule, steps):
 
 
 def test_constant_stays_the_same_and_takes_the_timing_of_the_others():
-    schedule = optimizers.constant(0.25, epochs=3, steps_per_epoch=2, warmup_epochs=1, warmup_start=0.1, per_epoch=True)
+    schedule = optimizers.constant(0.25)
     assert list(rates(schedule, [0, 1, 1000])) == [0.25] * 3
 
 
@@ -104,7 +105,12 @@ def test_every_optimizer_follows_its_schedule(name):
     def schedule(step):
         return jnp.where(step < 2, 0.0, 0.1)
 
-    updates = first_updates(optimizers.OPTIMIZERS[name](schedule, 0.0, 0.9), gradient=1.0, param=1.0, count=3)
+    updates = first_updates(
+        call_with(optimizers.OPTIMIZERS[name], {"schedule": schedule, "weight_decay": 0.0, "momentum": 0.9}),
+        gradient=1.0,
+        param=1.0,
+        count=3,
+    )
     assert updates[:2] == [0.0, 0.0]
     assert updates[2] < -0.05
 

@@ -6,7 +6,7 @@ import sys
 import jax
 import pytest
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.training import processes
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NTASKS": "16", "SLURM_PROCID": "3"}
@@ -69,14 +69,14 @@ def test_a_tpu_host_joins_its_pod_unless_jax_is_to_use_another_platform(joined, 
 
 
 def test_open_mpi_5_which_does_not_say_where_process_0_is_wants_flags(joined):
-    with pytest.raises(InputError, match=r"name it by --coordinator=HOST:PORT --process_count=\$OMPI_COMM_WORLD_SIZE"):
+    with pytest.raises(InputError, match=r"give --coordinator=HOST:PORT --process_count=\$OMPI_COMM_WORLD_SIZE"):
         processes.start(environment=OPEN_MPI)
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("host:1", None, None), r"^--process_count, --process_index: missing; .* go together$"),
+        (("host:1", None, None), r"^--process_count, --process_index: missing; .* have to be given together$"),
         ((None, 2, 0), r"^--coordinator: missing"),
         (("host", 2, 0), r"^--coordinator: expected HOST:PORT of process 0, got 'host'$"),
         (("host:1", 2, 2), r"^--process_index: expected 0 to 1 for 2 processes, got 2$"),
@@ -95,7 +95,7 @@ def test_processes_that_cannot_be_joined_are_an_error_of_one_line(monkeypatch):
 
     monkeypatch.setattr(jax.distributed, "initialize", fail)
     with pytest.raises(
-        InputError, match=r"^flags: process 0 of 2, but they could not be joined \(deadline exceeded\)$"
+        InputError, match=r"^flags: process 0 of 2, but they could not be connected \(deadline exceeded\)$"
     ):
         processes.start("host:1", 2, 0, environment={})
 
@@ -103,8 +103,8 @@ def test_processes_that_cannot_be_joined_are_an_error_of_one_line(monkeypatch):
 def test_alone_a_process_speaks_for_itself():
     assert processes.is_main()
     assert processes.on_main(lambda: [1, "two"]) == [1, "two"]
-    assert processes.wherever(True) == [0]
-    assert processes.wherever(False) == []
+    assert processes.processes_where(True) == [0]
+    assert processes.processes_where(False) == []
 
 
 def test_nothing_that_the_command_imports_starts_jax_before_the_processes_are_joined():

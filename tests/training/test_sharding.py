@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from hasnn_jax.errors import InputError
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.training import sharding
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def apply(variables, images, *, train, mutable):
 
 optimizer = optax.sgd(1.0, 0.9)
 of_model = functools.partial(gradients, apply=apply)
-start = create_state({"params": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)}, optimizer, 0)
+start = create_state({"params": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32)}, optimizer)
 one, _ = jax.jit(functools.partial(train_step, gradients=of_model, optimizer=optimizer))(start, batch)
 everywhere, divided = sharding.replicated(mesh), sharding.over_batch(mesh)
 for way in (of_model, sharding.on_each_device(of_model, mesh, everywhere)):
@@ -104,7 +104,7 @@ print("done")
 
 
 @pytest.mark.parametrize(
-    ("group", "batch_size", "devices", "parts", "stay"),
+    ("group", "batch_size", "devices", "steps", "stay"),
     [
         (None, 16, 1, 1, True),
         (None, 16, 8, 1, False),
@@ -116,8 +116,8 @@ print("done")
         (3, 24, 4, 4, False),
     ],
 )
-def test_statistics_groups_stay_on_devices_that_hold_whole_ones(group, batch_size, devices, parts, stay):
-    assert sharding.groups_stay_on_devices(group, batch_size, mesh_of(devices), parts) is stay
+def test_statistics_groups_stay_on_devices_that_hold_whole_ones(group, batch_size, devices, steps, stay):
+    assert sharding.groups_stay_on_devices(group, batch_size, mesh_of(devices), steps) is stay
 
 
 def test_eight_devices_share_a_batch_and_make_the_update_of_one():

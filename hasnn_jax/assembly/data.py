@@ -1,0 +1,46 @@
+"""The configured data set, and how its images are preprocessed and read."""
+
+import jax
+from ml_collections import ConfigDict
+
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import call_with, look_up
+from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source
+
+
+def open_source(settings: ConfigDict) -> Source:
+    """Opens the data set that the config's data section describes.
+
+    Raises:
+      InputError: an unknown source, or one that cannot be opened; see the functions in `hasnn_jax.data.SOURCES`.
+    """
+    return call_with(look_up("data source", settings.source, SOURCES), settings)
+
+
+def require_classes(source: Source, num_classes: int) -> None:
+    """Raises InputError unless the data set has the configured number of classes."""
+    if len(source.classes) != num_classes:
+        raise InputError(f"config.data.num_classes: {source.name} has {len(source.classes)} classes, got {num_classes}")
+
+
+def build_preprocessing(settings: ConfigDict) -> Preprocessing:
+    """What the config's data section says of images."""
+    return call_with(Preprocessing, settings)
+
+
+def build_reading(settings: ConfigDict) -> Reading:
+    """How this process reads its share of the batches."""
+    return Reading(settings.workers, jax.process_index(), jax.process_count(), on_bad_image=settings.on_bad_image)
+
+
+def count_steps(examples: int, batch_size: int) -> int:
+    """Steps per epoch: whole batches; the remaining examples go into the next epoch.
+
+    Raises:
+      InputError: there are fewer examples than one batch takes.
+    """
+    if batch_size > examples:
+        raise InputError(
+            f"config.batch_size: {batch_size} images are more than the {examples:,} there are for training; lower it"
+        )
+    return examples // batch_size

@@ -1,0 +1,65 @@
+"""The configured model, its initial variables, and the weights that it starts from."""
+
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from hasnn_jax.checkpoints.fitting import Variables, fit_weights
+from hasnn_jax.checkpoints.weights import load_weights
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.models import Model, create_model, spiking_spec
+
+
+def build_model(settings: ConfigDict, num_classes: int) -> Model:
+    """The model that the config's model section describes."""
+    return create_model(
+        settings.name,
+        num_classes,
+        spiking=spiking_spec(**settings.spiking),
+        paths=settings.paths,
+        stem=settings.stem,
+        statistics_group=settings.statistics_group,
+        dtype=jnp.dtype(settings.dtype),
+    )
+
+
+def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:
+    """Freshly initialised variables, a function of the seed.
+
+    Args:
+      model: a Flax module.
+      image_shape: (height, width, channels).
+      seed: of the random numbers.
+    """
+    batch = model.layers.statistics_group or 1  # with a batch-wide value range, initialisation needs a whole group
+    return dict(model.init(jax.random.key(seed), jnp.zeros((batch, *image_shape)), train=False))
+
+
+def read_weights(settings: ConfigDict, model: Model, expected: Variables) -> tuple[dict[str, Any], int]:
+    """Reads the weights of `config.model.init_from` and fits them to the model.
+
+    Args:
+      settings: the config's model section.
+      model: the model.
+      expected: its freshly initialised variables, or their shapes and dtypes.
+
+    Returns:
+      (variables, how many tracked value ranges the weights do not have; see `fit_weights`).
+
+    Raises:
+      InputError: the weights cannot be read, or belong to another model.
+    """
+    path = pathlib.Path(settings.init_from).expanduser()
+    weights, about = load_weights(path)
+    try:
+        return fit_weights(model, expected, weights, fresh_head=settings.init_head == "fresh")
+    except InputError as error:
+        other_classes = about.get("num_classes") != model.num_classes and settings.init_head == "keep"
+        fresh = "; for other classes set config.model.init_head=fresh" if other_classes else ""
+        raise InputError(
+            f"config.model.init_from: {path} holds weights of {about.get('name')} for {about.get('num_classes')} "
+            f"classes, the config names {settings.name} for {model.num_classes}; {error}{fresh}"
+        ) from None

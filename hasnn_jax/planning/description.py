@@ -1,0 +1,118 @@
+"""A plan as text for a person."""
+
+from hasnn_jax.common.console import format_duration
+from hasnn_jax.planning.chips import GIB, Chip
+from hasnn_jax.planning.cost import Cost, Memory
+from hasnn_jax.planning.result import SECONDS_PER_DAY, Plan, Seconds
+
+
+def describe(plan: Plan) -> str:
+    """The whole plan, in lines."""
+    lines = [*_subject(plan), *_trials(plan), verdict(plan)]
+    if plan.fits is False:
+        lines.append(advice(plan))
+    if cost := plan.outcome.cost:
+        lines += [*_memory(cost.memory), _work(cost), _collectives(cost), *_time(plan, cost)]
+    return "\n".join([*lines, _origin(plan)])
+
+
+def verdict(plan: Plan) -> str:
+    """Whether the step fits, in a few words."""
+    if plan.fits is None:
+        return f"takes {_gib(plan.needed)} a device; the device does not report how much memory it has"
+    return f"{'fits' if plan.fits else 'does not fit'}: {_gib(plan.needed)} of {_gib(plan.available)} a device"
+
+
+def advice(plan: Plan) -> str:
+    """Settings that may make a step fit that does not."""
+    training = plan.training
+    ways = ["a smaller --config.batch_size or more devices"]
+    steps = 2 * training.accumulation_steps
+    images, rest = divmod(plan.images_per_device, steps)  # of an accumulation step
+    if not rest:
+        whole_groups = images % (training.statistics_group or training.batch_size) == 0
+        smaller_group = "" if whole_groups else f" with --config.model.statistics_group={images}"
+        ways.append(f"--config.accumulate={steps}{smaller_group}")
+    if training.dtype != "bfloat16":
+        ways.append("--config.model.dtype=bfloat16")
+    if not training.shard_parameters and plan.devices > 1:
+        ways.append("--config.shard_parameters=True")
+    return f"  may help: {', '.join(ways)}"
+
+
+def _gib(size: float | None) -> str:
+    return "?" if size is None else f"{size / GIB:.2f} GiB"
+
+
+def _subject(plan: Plan) -> list[str]:
+    training = plan.training
+    group, steps = training.statistics_group, training.accumulation_steps
+    image = "x".join(map(str, training.image))
+    accumulated = f" in {steps} accumulation steps" if steps > 1 else ""
+    return [
+        f"{training.model}, {training.dtype}, on {plan.topology}: {plan.devices} x {plan.device_kind}",
+        f"batch {training.batch_size:,}: {plan.images_per_device} images of {image} a device{accumulated}, "
+        f"batch statistics over {'the whole batch' if group is None else f'groups of {group}'}",
+    ]
+
+
+def _trials(plan: Plan) -> list[str]:
+    if not plan.trials:
+        return []
+    tried = ", ".join(f"{trial.batch_size:,} {'fits' if trial.fits else 'does not'}" for trial in plan.trials)
+    return [f"{'the largest batch that fits' if plan.fits else 'no batch fits'}; tried: {tried}"]
+
+
+def _memory(memory: Memory) -> list[str]:
+    return [
+        f"  arguments   {_gib(memory.arguments):>10}   train state and batch",
+        f"  results     {_gib(memory.results - memory.aliased):>10}   and {_gib(memory.aliased)} in the place of "
+        "donated arguments",
+        f"  temporary   {_gib(memory.temporary):>10}",
+        f"  program     {_gib(memory.program):>10}",
+    ]
+
+
+def _work(cost: Cost) -> str:
+    counts = (cost.flops, cost.bytes_accessed)
+    flops, accessed = ("?" if count is None else f"{count / 1e9:,.4g}" for count in counts)
+    return f"work a step   {flops} GFLOP, {accessed} GB read and written, on each device"
+
+
+def _collectives(cost: Cost) -> str:
+    listed = [f"{each.count} {each.kind}, {each.bytes / 1e6:,.3f} MB" for each in cost.collectives]
+    return f"communication {', '.join(listed) or 'none'}"
+
+
+def _time(plan: Plan, cost: Cost) -> list[str]:
+    chip, seconds, days = plan.chip, plan.seconds, plan.days
+    if chip is None or seconds is None or days is None:
+        return ["time          no estimate: the compiler for this device makes none"]
+    training = plan.training
+    duration = f" ({format_duration(days * SECONDS_PER_DAY)})" if days < 1 else ""
+    return [
+        f"a step        {seconds.step * 1e3:.4g} ms, {training.batch_size / seconds.step:,.0f} images/s: an estimate, "
+        "not measured",
+        *_parts_of_a_step(cost, chip, seconds),
+        f"training      {days:.3g} days{duration}: {training.epochs} epochs of {training.examples:,} examples, "
+        f"{training.steps:,} steps; without evaluation, if the input pipeline keeps up",
+    ]
+
+
+def _parts_of_a_step(cost: Cost, chip: Chip, seconds: Seconds) -> list[str]:
+    unknown = f"; {cost.loops_unknown} loops of unknown trip count counted once" if cost.loops_unknown else ""
+    return [
+        f"  computing   {seconds.cycles * 1e3:>7.4g} ms   the compiler's estimate of {(cost.cycles or 0) / 1e6:,.4g} "
+        f"million cycles, at {chip.clock / 1e9:g} GHz{unknown}",
+        f"  sending     {seconds.collectives * 1e3:>7.3g} ms   not the compiler's estimate: around a ring at "
+        f"{chip.ring / 1e9:g} GB/s, not overlapped with computing",
+        f"  bounds      {seconds.flops_bound * 1e3:>7.3g} ms by FLOPs at {chip.flops / 1e12:,.4g} TFLOP/s, "
+        f"{seconds.bytes_bound * 1e3:.3g} ms by bytes at {chip.bandwidth / 1e9:,.4g} GB/s, if all are read from "
+        "memory",
+    ]
+
+
+def _origin(plan: Plan) -> str:
+    compilers = ", ".join(f"{name} {plan.versions[name]}" for name in ("jax", "libtpu") if plan.versions[name])
+    how = "cached from an earlier compilation" if plan.cached else "compiled"
+    return f"{how} by {compilers}, in {format_duration(plan.outcome.seconds)}"

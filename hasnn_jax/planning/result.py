@@ -1,0 +1,219 @@
+"""A plan as data, and as plain values for JSON."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from hasnn_jax.assembly.data import count_steps
+from hasnn_jax.planning.chips import Chip
+from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
+from hasnn_jax.planning.cost import Cost
+from hasnn_jax.planning.devices import Target
+
+SECONDS_PER_DAY = 86400
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The training that is planned: the config's settings of the same names, and what follows from the data.
+
+    Attributes:
+      image: (height, width, channels).
+      accumulation_steps: gradient accumulation steps per device.
+      examples: for training.
+      steps: in all epochs.
+    """
+
+    model: str
+    dtype: str
+    image: tuple[int, int, int]
+    statistics_group: int | None
+    accumulation_steps: int
+    shard_parameters: bool
+    batch_size: int
+    examples: int
+    epochs: int
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Estimated seconds of a step.
+
+    Attributes:
+      cycles: the compiler's estimate of everything but collectives.
+      collectives: communication around a ring that does not overlap with computation.
+      flops_bound: what the FLOPs take at the peak rate; a lower bound.
+      bytes_bound: what the accessed bytes take at the bandwidth of the memory; a lower bound if all are in memory.
+    """
+
+    cycles: float
+    collectives: float
+    flops_bound: float
+    bytes_bound: float
+
+    @property
+    def step(self) -> float:
+        """The whole step."""
+        return self.cycles + self.collectives
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A batch that was tried in a search, and whether it fits."""
+
+    batch_size: int
+    fits: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What training would cost on certain devices.
+
+    Attributes:
+      training: what is planned.
+      topology: the name of the devices, as given to --topology.
+      devices: how many there are.
+      device_kind: the `device_kind` of the devices.
+      chip: their TPU generation; None for the devices of this machine.
+      limit: bytes of memory that a program may use on each device; None where the device does not report it.
+      outcome: of the compilation.
+      cached: whether the outcome comes from the cache.
+      versions: package -> version, None if it is not installed.
+      trials: of the search for the largest batch; empty without a search.
+    """
+
+    training: Training
+    topology: str
+    devices: int
+    device_kind: str
+    chip: Chip | None
+    limit: float | None
+    outcome: Outcome
+    cached: bool
+    versions: Mapping[str, str | None]
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def images_per_device(self) -> int:
+        """Each device's share of a batch."""
+        return self.training.batch_size // self.devices
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the step fits into memory; None where the device does not report how much memory it has."""
+        if self.outcome.cost is None:
+            return False
+        if self.chip is not None:
+            return True  # the TPU compiler refuses a program that does not fit
+        return None if self.limit is None else self.outcome.cost.memory.peak <= self.limit
+
+    @property
+    def needed(self) -> float | None:
+        """Bytes of memory that the step needs on each device; None where the compiler does not say."""
+        cost, refusal = self.outcome.cost, self.outcome.refusal
+        if cost is not None:
+            return cost.memory.peak
+        return None if refusal is None else refusal.needed
+
+    @property
+    def available(self) -> float | None:
+        """Bytes of memory that a program may use on each device; None where nothing reports it."""
+        refusal = self.outcome.refusal
+        return (refusal.available if refusal else None) or self.limit
+
+    @property
+    def seconds(self) -> Seconds | None:
+        """The estimate for a step; None where the compiler estimates no cycles."""
+        cost = self.outcome.cost
+        return None if cost is None or self.chip is None else estimate(cost, self.chip)
+
+    @property
+    def days(self) -> float | None:
+        """The estimate for all steps, without evaluation; None where there is none for a step."""
+        return self.training.steps * self.seconds.step / SECONDS_PER_DAY if self.seconds else None
+
+
+def make_plan(
+    config: ConfigDict, target: Target, outcome: Outcome, *, examples: int, channels: int, cached: bool
+) -> Plan:
+    """Puts a plan together.
+
+    Args:
+      config: see `hasnn_jax.config.default_config`.
+      target: the devices.
+      outcome: of the compilation.
+      examples: for training.
+      channels: of an image.
+      cached: whether the outcome comes from the cache.
+    """
+    training = Training(
+        model=config.model.name,
+        dtype=config.model.dtype,
+        image=(config.data.image_size, config.data.image_size, channels),
+        statistics_group=config.model.statistics_group,
+        accumulation_steps=config.accumulate,
+        shard_parameters=config.shard_parameters,
+        batch_size=config.batch_size,
+        examples=examples,
+        epochs=config.epochs,
+        steps=config.epochs * count_steps(examples, config.batch_size),
+    )
+    return Plan(
+        training=training,
+        topology=target.name,
+        devices=target.devices,
+        device_kind=target.kind,
+        chip=target.chip,
+        limit=target.limit,
+        outcome=outcome,
+        cached=cached,
+        versions={name: version(name) for name in COMPILED_BY},
+    )
+
+
+def estimate(cost: Cost, chip: Chip) -> Seconds | None:
+    """Estimated seconds of a step; None if the compiler estimates no cycles."""
+    if cost.cycles is None:
+        return None
+    return Seconds(
+        cycles=cost.cycles / chip.clock,
+        collectives=sum(collective.sent for collective in cost.collectives) / chip.ring,
+        flops_bound=(cost.flops or 0) / chip.flops,
+        bytes_bound=(cost.bytes_accessed or 0) / chip.bandwidth,
+    )
+
+
+def plain_values(plan: Plan) -> dict[str, Any]:
+    """A plan as values that JSON can hold. "trials" is a key only after a search."""
+    training, seconds = plan.training, plan.seconds
+    values: dict[str, Any] = {
+        "model": training.model,
+        "dtype": training.dtype,
+        "image": training.image,
+        "statistics_group": training.statistics_group,
+        "accumulate": training.accumulation_steps,
+        "shard_parameters": training.shard_parameters,
+        "batch_size": training.batch_size,
+        "topology": plan.topology,
+        "devices": plan.devices,
+        "device_kind": plan.device_kind,
+        "fits": plan.fits,
+        "needed": plan.needed,
+        "available": plan.available,
+        "cost": dataclasses.asdict(plan.outcome.cost) if plan.outcome.cost else None,
+        "chip": dataclasses.asdict(plan.chip) if plan.chip else None,
+        "seconds": {"step": seconds.step, **dataclasses.asdict(seconds)} if seconds else None,
+        "examples": training.examples,
+        "epochs": training.epochs,
+        "steps": training.steps,
+        "days": plan.days,
+        "compile_seconds": plan.outcome.seconds,
+        "cached": plan.cached,
+        "versions": dict(plan.versions),
+    }
+    if plan.trials:
+        values["trials"] = [dataclasses.asdict(trial) for trial in plan.trials]
+    return values

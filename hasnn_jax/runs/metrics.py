@@ -1,0 +1,67 @@
+"""A run's metrics: one JSON object per line in `metrics.jsonl`, and the same as TensorBoard events.
+
+A line has "step", "epoch", "split" ("train" or "test") and the metrics of that split. Times and speeds are left out, so
+that the file depends on the config only.
+"""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.files import replacing
+
+METRICS_FILE = "metrics.jsonl"
+Record = dict[str, Any]
+
+
+class MetricWriter:
+    """Appends to a run's metrics. Use as a context manager.
+
+    Attributes:
+      workdir: the run's folder.
+      from_step: the step that the run resumes from; records of later steps are dropped, for they will be written again.
+    """
+
+    def __init__(self, workdir: pathlib.Path, from_step: int):
+        from tensorboardX import SummaryWriter
+
+        path = workdir / METRICS_FILE
+        kept = [record for record in read_metrics(workdir) if record["step"] <= from_step]
+        with replacing(path) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        self._lines = path.open("a")
+        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=from_step + 1)
+
+    def __enter__(self) -> "MetricWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._events.close()
+
+    def write(self, step: int, epoch: float, split: str, metrics: dict[str, float]) -> None:
+        """Adds one record. When this returns, the record would survive a power cut.
+
+        Raises:
+          InputError: it cannot be written.
+        """
+        try:
+            self._lines.write(json.dumps({"step": step, "epoch": epoch, "split": split, **metrics}) + "\n")
+            self._lines.flush()
+            os.fsync(self._lines.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self._lines.name}: cannot be written ({error.strerror}); make room, and the same command resumes "
+                "from the last checkpoint"
+            ) from None
+        for name, value in metrics.items():
+            self._events.add_scalar(f"{split}/{name}", value, step)
+
+
+def read_metrics(workdir: pathlib.Path) -> list[Record]:
+    """All records of a run, oldest first; a last line cut short by a kill is left out."""
+    path = workdir / METRICS_FILE
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]

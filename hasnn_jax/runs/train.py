@@ -1,0 +1,90 @@
+"""A training run, from a config to a summary; read it top to bottom."""
+
+import os
+import pathlib
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from hasnn_jax.assembly.data import count_steps
+from hasnn_jax.assembly.model import read_weights
+from hasnn_jax.assembly.program import build_program
+from hasnn_jax.assembly.setup import RunSetup, set_up
+from hasnn_jax.checkpoints import layout
+from hasnn_jax.checkpoints.restoring import restore_newest
+from hasnn_jax.checkpoints.saving import Checkpoints
+from hasnn_jax.config import RESUMABLE, flatten
+from hasnn_jax.runs import report
+from hasnn_jax.runs.interrupt import StopRequest
+from hasnn_jax.runs.loop import TrainingLoop
+from hasnn_jax.runs.run_log import RunLog
+from hasnn_jax.runs.timetable import Timetable
+from hasnn_jax.runs.workdir import claim_workdir
+from hasnn_jax.training import processes
+
+
+def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Trains the configured model and evaluates it, resuming from the workdir's newest checkpoint if it has one.
+
+    Where several processes train together, all of them call this.
+
+    Args:
+      config: see `hasnn_jax.config.default_config`.
+      workdir: receives the config, metrics, checkpoints, curves and summary; a folder that all processes share.
+
+    Returns:
+      "step", "epoch", and "test_loss" and "test_accuracy" (0..1) of the last evaluation; "complete": whether the run
+      has reached its last step.
+
+    Raises:
+      InputError: bad input, before anything in the workdir is changed; training that diverges; a disk that is full.
+    """
+    # Build all that the config names before anything is written.
+    setup = set_up(config)
+    steps_per_epoch = count_steps(len(setup.source.train), config.batch_size)
+    variables = jax.eval_shape(setup.initialise)
+    program = build_program(config, setup.model, variables, setup.mesh, steps_per_epoch)
+    timetable = Timetable(
+        config.epochs, steps_per_epoch, config.log_every_steps, config.eval_every_epochs, config.save_every_epochs
+    )
+    about = report.describe(config, setup, program.state)
+    weights = starting_weights(config, setup, workdir)
+
+    with claim_workdir(workdir, flatten(config), RESUMABLE) as workdir:
+        directory = workdir / layout.CHECKPOINTS
+        state = restore_newest(directory, program.state, program.shardings, processes.say)
+        start = 0 if state is None else int(state.step)
+        # A run may have been stopped between the save and the evaluation of the same step.
+        evaluation_due = timetable.evaluates(start) and not processes.on_main(
+            lambda: report.is_evaluated(workdir, start)
+        )
+        if start >= timetable.total and not evaluation_due:
+            processes.on_main(lambda: report.report_complete(about, workdir, config.epochs))
+            return processes.on_main(lambda: report.result(workdir, start, timetable, complete=True))
+        if state is None:
+            state = program.begin(weights or setup.initialise())
+        processes.on_main(lambda: (workdir / report.SUMMARY).unlink(missing_ok=True))
+        with (
+            Checkpoints(directory, config.keep_checkpoints, config.keep_best) as checkpoints,
+            RunLog(workdir, timetable.total, start, config.batch_size) as log,
+            StopRequest() as stop,
+        ):
+            report.announce(log, about, start, timetable.total)
+            loop = TrainingLoop(setup, program, timetable, config.seed, checkpoints, log, stop)
+            step, complete = loop.run(state, start, evaluate_first=evaluation_due)
+            if not complete:
+                log.say(f"stopped and saved at step {step} of {timetable.total}; the same command resumes from here")
+            processes.on_main(lambda: report.finish(about, workdir, log, complete=complete))
+        return processes.on_main(lambda: report.result(workdir, step, timetable, complete=complete))
+
+
+def starting_weights(config: ConfigDict, setup: RunSetup, workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The weights of `config.model.init_from`; None if it names none, or if the workdir has a checkpoint to resume."""
+    if config.model.init_from is None or layout.newest_checkpoint(pathlib.Path(workdir).expanduser()):
+        return None
+    variables, ranges_missing = read_weights(config.model, setup.model, setup.initialise())
+    processes.say(f"weights  {config.model.init_from}")
+    if ranges_missing:
+        processes.say(f"         without tracked value ranges: {ranges_missing} start at [0, 1]")
+    return variables

@@ -1,0 +1,93 @@
+"""The command `hasnn plan`, run as `python -m hasnn_jax plan`.
+
+One test compiles for a TPU. It is slow, since loading the TPU compiler and compiling even the smallest network take
+half a minute, and it is skipped where libtpu is not installed.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+QUICK_COMPILATION = "--xla_backend_optimization_level=0"
+DIGITS = ("--config", "configs/digits.py", "--config.model.name=has8_vgg_b1_m1_d1", "--config.model.stem=imagenet")
+EIGHT_DEVICES = {"XLA_FLAGS": f"{QUICK_COMPILATION} --xla_force_host_platform_device_count=8"}
+
+
+def run_plan(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "hasnn_jax", "plan", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": QUICK_COMPILATION, "JAX_PLATFORMS": "cpu", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--config is missing, as in: hasnn plan --config configs/imagenet.py --topology v5e:16x16"),
+        (("--config=configs/none.py", "--config.batch_size=2", "--topology=local"), "no config file configs/none.py"),
+        (("--config", "configs/digits.py"), "--topology is missing; expected family:AxB"),
+        ((*DIGITS, "--config.batch=2", "--topology=local"), "unknown config key 'batch'"),
+        ((*DIGITS, "--config.epochs=many", "--topology=local"), "invalid literal for int() with base 10: 'many'"),
+        ((*DIGITS, "--topology=v9:2x2"), "unknown topology 'v9:2x2'"),
+        ((*DIGITS, "--topology=local", "--examples=0"), "--examples: expected a whole number, 1 or more; got 0"),
+        ((*DIGITS, "--topology=local", "extra"), "unexpected argument 'extra'"),
+        (
+            (*DIGITS, "--topology=local", "--config.batch_size=12"),
+            "batch_size 12: expected a multiple of the 8 devices, such as 8 or 16; set it by --config.batch_size",
+        ),
+    ],
+)
+def test_bad_command_line_is_one_line_on_stderr(arguments, message):
+    done = run_plan(*arguments, **EIGHT_DEVICES)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("hasnn plan: ")
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_command_prints_the_plan_as_text_and_as_json(tmp_path):
+    arguments = (*DIGITS, "--config.model.statistics_group=4", "--topology=local", f"--cache_dir={tmp_path}")
+    text, data = run_plan(*arguments, **EIGHT_DEVICES), run_plan(*arguments, "--json", **EIGHT_DEVICES)
+    assert (text.returncode, data.returncode) == (0, 0), text.stderr + data.stderr
+    assert text.stderr == data.stderr == ""
+    assert text.stdout.startswith("has8_vgg_b1_m1_d1, float32, on local: 8 x cpu\nbatch 32: 4 images of 8x8x1 a device")
+    found = json.loads(data.stdout)
+    assert found["cached"]
+    assert found["devices"] == 8
+    reduced = {one["kind"]: one for one in found["cost"]["collectives"]}["all-reduce"]
+    assert reduced["sent"] == pytest.approx(2 * 7 / 8 * reduced["bytes"])
+
+
+@pytest.mark.slow
+def test_smallest_network_compiles_for_a_tpu_slice(tmp_path):
+    pytest.importorskip("libtpu")
+    arguments = (*DIGITS, "--config.model.statistics_group=2", "--topology=v5e:2x4", f"--cache_dir={tmp_path}")
+    done = run_plan(*arguments, "--config.accumulate=2", "--json", XLA_FLAGS="", JAX_PLATFORMS="")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["fits"]
+    assert (found["devices"], found["device_kind"]) == (8, "TPU v5 lite")
+    assert found["cost"]["cycles"] > 0
+    assert found["cost"]["loops_unknown"] == 0
+    assert 0 < found["needed"] < found["available"] == 15.75 * 2**30
+    assert found["seconds"]["step"] > found["seconds"]["cycles"] > found["seconds"]["bytes_bound"] > 0
+    assert [one["kind"] for one in found["cost"]["collectives"]] == ["all-reduce"]
+    assert found["days"] == pytest.approx(found["steps"] * found["seconds"]["step"] / 86400)
+    for size, message in (("3x3", "is not divisible"), ("16x16", "expected a multiple of the 256 devices")):
+        refused = run_plan(*DIGITS, f"--topology=v5e:{size}", XLA_FLAGS="", JAX_PLATFORMS="")
+        assert refused.returncode == 1
+        assert message in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1

@@ -1,0 +1,54 @@
+"""A plan as text: what a person is told and advised."""
+
+import dataclasses
+
+import pytest
+from known_costs import COST, Refusing
+from known_plans import OUT_OF_MEMORY, plan_from
+
+from hasnn_jax.planning.compilation import Outcome, compile_step
+from hasnn_jax.planning.compiler_errors import Refusal
+from hasnn_jax.planning.description import advice, describe
+
+
+def test_text_has_memory_communication_and_time():
+    plan = plan_from(Outcome(COST, None, 1.0), epochs=3, batch_size=128)
+    text = describe(plan)
+    assert "fits: 5.00 GiB of 15.75 GiB a device" in text
+    assert "2 all-reduce, 200.000 MB" in text
+    assert "1001 ms, 128 images/s" in text
+    assert "0.000348 days (30s): 3 epochs of 1,280 examples, 30 steps" in text
+    assert text.splitlines()[-1].startswith("compiled by jax ")
+    cached = describe(dataclasses.replace(plan, cached=True))
+    assert cached.splitlines()[-1].startswith("cached from an earlier compilation by jax ")
+
+
+def test_compiler_without_estimates_gives_no_time():
+    assert "no estimate" in describe(plan_from(Outcome(dataclasses.replace(COST, cycles=None), None, 1.0)))
+
+
+def test_text_for_a_step_that_does_not_fit_has_advice():
+    plan = plan_from(compile_step(lambda: Refusing(OUT_OF_MEMORY), 1, 1))
+    text = describe(plan)
+    assert "does not fit: 18.65 GiB of 15.75 GiB a device" in text
+    for way in ("smaller --config.batch_size", "--config.accumulate=2", "--config.model.dtype=bfloat16"):
+        assert way in text
+    assert "shard_parameters" not in text  # there is one device
+    low_precision = dataclasses.replace(plan, training=dataclasses.replace(plan.training, dtype="bfloat16"))
+    assert "bfloat16" not in describe(low_precision).partition("may help")[2]
+    assert "--config.shard_parameters=True" in advice(dataclasses.replace(plan, devices=8))
+
+
+@pytest.mark.parametrize(
+    ("changes", "advised"),
+    [
+        ({"model__statistics_group": 64}, "--config.accumulate=2,"),
+        ({"model__statistics_group": 64, "accumulate": 2}, "--config.accumulate=4,"),
+        ({"model__statistics_group": 256}, "--config.accumulate=2 with --config.model.statistics_group=128,"),
+        ({}, "--config.accumulate=2 with --config.model.statistics_group=128,"),
+        ({"batch_size": 5}, None),
+    ],
+)
+def test_advised_accumulation_steps_have_whole_statistics_groups(changes, advised):
+    text = advice(plan_from(Outcome(None, Refusal(2.0, 1.0), 1.0), **changes))
+    assert advised in text if advised else "accumulate" not in text
