@@ -1,7 +1,7 @@
 """HAS-8-ResNet[b32-m2-d4] on CIFAR-10, resized to 224 pixels, by the release's recipe: Adam, batch 16.
 
-Command:   python train.py --config configs/cifar10.py --config.data.data_dir=/data --workdir runs/cifar10
-Data:      python -m hasnn_jax.data.prepare cifar10 --data_dir=/data, once.
+Command:   hasnn train --config configs/cifar10.py --config.data.data_dir=/data --workdir runs/cifar10
+Data:      hasnn prepare cifar10 --data_dir=/data, once.
 """
 
 from hasnn_jax.config import default_config

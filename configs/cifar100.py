@@ -1,7 +1,7 @@
 """HAS-8-ResNet[b32-m2-d4] on CIFAR-100: the recipe of `cifar10.py`.
 
-Command:   python train.py --config configs/cifar100.py --config.data.data_dir=/data --workdir runs/cifar100
-Data:      python -m hasnn_jax.data.prepare cifar100 --data_dir=/data, once.
+Command:   hasnn train --config configs/cifar100.py --config.data.data_dir=/data --workdir runs/cifar100
+Data:      hasnn prepare cifar100 --data_dir=/data, once.
 Target:    79.20 % test accuracy in the paper; not yet run here.
 """
 

@@ -1,6 +1,6 @@
 """HAS-8-ResNet[b32-m2-d4] on CIFAR-100 at its own 32 pixels: the setting of `cifar10_small.py`.
 
-Command:   python train.py --config configs/cifar100_small.py --config.data.data_dir=/data --workdir runs/cifar100_small
+Command:   hasnn train --config configs/cifar100_small.py --config.data.data_dir=/data --workdir runs/cifar100_small
 Data:      as for `cifar100.py`.
 """
 

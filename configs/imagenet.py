@@ -1,7 +1,7 @@
 """HAS-8-ResNet[b32-m2-d4] on ImageNet-1k by the release's recipe: SGD, batch 16, 100 epochs.
 
-Command:   python train.py --config configs/imagenet.py --config.data.data_dir=/data --workdir runs/imagenet
-Data:      ImageNet-2012: python -m hasnn_jax.data.prepare imagenet2012 --data_dir=/data, from its two tars.
+Command:   hasnn train --config configs/imagenet.py --config.data.data_dir=/data --workdir runs/imagenet
+Data:      ImageNet-2012: hasnn prepare imagenet2012 --data_dir=/data, from its two tars.
 Target:    52.30 % test accuracy in the paper, for the model that its table calls SAME; not yet run here.
 """
 

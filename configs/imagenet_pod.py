@@ -1,11 +1,11 @@
-"""The recipe of `imagenet.py` on a TPU pod slice of 256 chips: 16 images a chip, each chip a batch of the release's.
+"""The recipe of `imagenet.py` on a TPU pod slice of 256 chips, each with 16 images, the release's batch.
 
 Command:   hasnn plan --config configs/imagenet_pod.py --topology v5e:16x16    # before paying for it
-           python train.py --config configs/imagenet_pod.py --config.data.data_dir=DIR --workdir DIR
+           hasnn train --config configs/imagenet_pod.py --config.data.data_dir=DIR --workdir DIR
 Hardware:  v5e:16x16; for a slice of another size, --config.batch_size=(16 times its chips)
 Data:      as for `imagenet.py`.
-Not yet run. The learning rate grows with the batch (linear scaling), from a warm-up of 5 epochs; batch statistics are
-those of 16 images, so that what a layer sees does not depend on the number of chips.
+Not yet run. The learning rate is scaled linearly with the batch, after a warm-up of 5 epochs. Batch statistics are
+taken over 16 images, so that they do not depend on the number of chips.
 """
 
 from configs import imagenet

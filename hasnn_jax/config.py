@@ -1,7 +1,7 @@
-"""The settings of a run: every key with its default and meaning, and what makes a value invalid.
+"""The settings of a run: all keys with their defaults and meanings, and which values are valid.
 
-A file in `configs/` takes `default_config()` and changes what differs; the command line changes single keys
-(`--config.optim.learning_rate=3e-4`). A value of None says "as the model's, the spec's or the recipe's default".
+A file in `configs/` starts from `default_config()` and changes some settings; the command line changes single ones
+(`--config.optim.learning_rate=3e-4`). Where no other meaning is given, None keeps the spec's or the model's own value.
 """
 
 import math
@@ -17,30 +17,32 @@ from hasnn_jax.common.lookup import unknown_name
 
 
 def default_config() -> ConfigDict:
-    """All keys, at the values of the release's recipe for small data sets."""
+    """All settings, with the values of the release's recipe for small data sets."""
     config = ConfigDict()
     config.seed = 3407
     config.epochs = 100
-    config.batch_size = 16  # examples a step, over all devices
-    config.accumulate = 1  # parts that each device goes through its share of a batch in, in as much less memory
+    config.batch_size = 16  # examples per step, over all devices
+    config.accumulate = 1  # gradient accumulation steps per device: more take less memory
 
     config.model = ConfigDict()
     config.model.name = "has8_resnet_b32_m2_d4"  # see hasnn_jax.list_models()
-    config.model.stem = "imagenet"  # "small": 3x3 stride 1, for images of 64 pixels or less
+    config.model.stem = "imagenet"  # or "small": 3x3, stride 1, for images of 64 pixels or less
     config.model.paths = ("ann", "snn")  # ("ann",) and ("snn",) are the pure baselines
-    config.model.statistics_group = placeholder(int)  # examples that share batch statistics; None: all
-    config.model.dtype = "float32"  # of synapses; or "bfloat16"
-    config.model.init_from = placeholder(str)  # weights to start from: another run's workdir, or converted ones
-    config.model.init_head = "keep"  # or "fresh": all but the layers that end in the classes, for other classes
+    config.model.statistics_group = placeholder(
+        int
+    )  # consecutive examples that share batch statistics; None: the batch
+    config.model.dtype = "float32"  # or "bfloat16": of convolutions and linear layers
+    config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
+    config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
 
     config.model.spiking = ConfigDict()
-    config.model.spiking.spec = "as_described"  # or "as_released"; what follows replaces single points of it
+    config.model.spiking.spec = "as_described"  # or "as_released"; each setting below replaces one point of it
     config.model.spiking.surrogate = placeholder(str)  # fouriersine, sigsine, tanhsine; "sigsine(alpha=-5)"
     config.model.spiking.rescaling = placeholder(str)  # order_aware, none
     config.model.spiking.plane_order = placeholder(str)  # msb_first, lsb_first
     config.model.spiking.lowest_plane = placeholder(str)  # binary, fractional
     config.model.spiking.value_range = placeholder(str)  # running, example, batch
-    config.model.spiking.planes = placeholder(int)  # 1..8, the highest orders first
+    config.model.spiking.planes = placeholder(int)  # 1..8: how many planes are kept, the most significant ones
     config.model.spiking.vector_gradient = placeholder(str)  # per_plane, pooled
     config.model.spiking.neuron = placeholder(str)  # if, lif; "lif(tau=4.0, reset='soft')"
     config.model.spiking.spike_surrogate = placeholder(str)  # arctan, sigmoid, fast_sigmoid, triangle, rectangle
@@ -49,40 +51,44 @@ def default_config() -> ConfigDict:
     config.data = ConfigDict()
     config.data.source = "digits"  # digits, tfds, folder
     config.data.name = "digits"  # of the data set, for tfds and for messages
-    config.data.data_dir = "~/data"  # where tfds prepared it; for folder, the tree of class folders
+    config.data.data_dir = "~/data"  # for tfds, the folder of prepared data sets; for folder, the tree of class folders
     config.data.exclude = ()  # class folders to leave out
-    config.data.how_to_get = ""  # said when a folder is missing
+    config.data.how_to_get = ""  # advice in the error for a missing folder
     config.data.num_classes = 10
     config.data.image_size = 8  # pixels, after resizing
-    config.data.resize_shorter = placeholder(int)  # shorter side before the centre is cropped; None: squeeze to square
-    config.data.crop_scale = placeholder(float)  # train on random parts of at least this share of the area; None: off
+    config.data.resize_shorter = placeholder(
+        int
+    )  # shorter side before the centre crop; None: resize to a square instead
+    config.data.crop_scale = placeholder(float)  # random resized crop of at least this share of the area; None: off
     config.data.flip = False  # mirror training images left and right at random
-    config.data.shift = 0  # move training images by up to so many pixels
-    config.data.workers = 0  # processes that read and decode; 0: threads of the main one
-    config.data.on_bad_image = "stop"  # or "skip": another one in its place, counted
+    config.data.shift = 0  # shift training images by up to so many pixels at random
+    config.data.workers = 0  # worker processes that read and decode; 0: threads of the main process
+    config.data.on_bad_image = "stop"  # or "skip": replace an unreadable image by the next one, and count it
 
     config.optim = ConfigDict()
     config.optim.name = "adam"  # adam and sgd add weight decay to the gradient (L2), adamw to the update
     config.optim.learning_rate = 1e-3
     config.optim.weight_decay = 1e-3
     config.optim.momentum = 0.9  # of sgd, with Nesterov
-    config.optim.clip_norm = placeholder(float)  # clip the gradient's global norm; None: never
-    config.optim.clip_rms = placeholder(float)  # clip the root mean square of each parameter's gradient; None: never
-    config.optim.label_smoothing = 0.0  # share of the label's probability spread over all classes
-    config.optim.average_decay = placeholder(float)  # of a moving average of the weights, to evaluate by; None: off
+    config.optim.clip_norm = placeholder(float)  # largest global norm of the gradient; None: not clipped
+    config.optim.clip_rms = placeholder(
+        float
+    )  # largest root mean square of each parameter's gradient; None: not clipped
+    config.optim.label_smoothing = 0.0  # share of the label's probability that is spread over all classes
+    config.optim.average_decay = placeholder(float)  # of a moving average of the weights to evaluate with; None: off
 
     config.schedule = ConfigDict()
     config.schedule.name = "constant"  # or "warmup_cosine": linear from lr * warmup_start to lr, then cosine to 0
     config.schedule.warmup_epochs = 5
-    config.schedule.warmup_start = placeholder(float)  # share of lr to start from; None: lr / 10, as released
-    config.schedule.per_epoch = True  # change once an epoch (the release); False: every step
+    config.schedule.warmup_start = placeholder(float)  # share of lr to start from; None: lr / 10, the release's
+    config.schedule.per_epoch = True  # change the learning rate once per epoch (the release); False: every step
 
     config.log_every_steps = 50
     config.eval_every_epochs = 1
     config.save_every_epochs = 1
-    config.keep_checkpoints = 2
-    config.keep_best = 1  # checkpoints of the highest test accuracy that are kept besides
-    config.shard_parameters = False  # divide parameters and optimizer state among the devices, instead of copying them
+    config.keep_checkpoints = 2  # how many of the latest
+    config.keep_best = 1  # how many checkpoints with the highest test accuracy to keep in addition
+    config.shard_parameters = False  # shard parameters and optimizer state over the devices instead of replicating them
     return config
 
 
@@ -101,7 +107,7 @@ _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises InputError for an unknown key or a value out of range; names are checked where they become objects."""
+    """Raises InputError for an unknown key or a value out of range. Names are checked when they become objects."""
     known, given = flatten(default_config()), flatten(config)
     for key in given:
         if key not in known:
@@ -143,7 +149,7 @@ def validate(config: ConfigDict) -> None:
 
 
 def override_fault(argv: Sequence[str]) -> InputError | None:
-    """The error for a command line's first `--config.KEY=VALUE` whose key does not exist or cannot be None; or None."""
+    """The error for the first `--config.KEY=VALUE` with an unknown key, or None where a value is needed; else None."""
     known = flatten(default_config())
     for argument in argv:
         if match := _OVERRIDE.fullmatch(argument):
@@ -156,10 +162,10 @@ def override_fault(argv: Sequence[str]) -> InputError | None:
 
 
 def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """A command line without its `--config.KEY=None`, which ml_collections takes for a number or a name.
+    """Takes `--config.KEY=None` out of a command line, which ml_collections reads as a number or a text.
 
     Returns:
-      (what is left, the keys). Of several overrides of a key the last one counts.
+      (the other arguments, the keys that are None). Of several overrides of a key the last one counts.
     """
     overrides = [match for match in map(_OVERRIDE.fullmatch, argv) if match]
     last = {match[1]: match[2] for match in overrides}
@@ -187,7 +193,7 @@ def _require_switch(flat: dict[str, Any], key: str) -> None:
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """Every setting by its dotted key."""
+    """All settings by their dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, ConfigDict):

@@ -61,7 +61,7 @@ def test_every_config_file_is_valid_and_names_what_exists(load, name):
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "digits"])  # the default: it needs no flag
 def test_every_config_file_says_how_to_run_it(name):
-    assert f"train.py --config configs/{name}.py " in (ROOT / "configs" / f"{name}.py").read_text()
+    assert f"hasnn train --config configs/{name}.py " in (ROOT / "configs" / f"{name}.py").read_text()
 
 
 @pytest.mark.parametrize(
