@@ -1,1 +1,1 @@
-"""Weights in and out of other frameworks."""
+"""The weights of the authors' PyTorch release, in and out."""

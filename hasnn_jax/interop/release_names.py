@@ -17,9 +17,9 @@ _LEAVES = {
 
 
 def release_name(model: Model, path: tuple[str, ...]) -> str | None:
-    """The release's name for a variable, given its path without the collection; None where it has none.
+    """The release's name for a variable, given its path without the collection; None if the release does not have it.
 
-    The tracked value range (`encoder/low`, `encoder/high`) is this project's own and has no counterpart.
+    The release has no tracked value ranges (`encoder/low`, `encoder/high`).
     """
     *modules, leaf = path
     if leaf not in _LEAVES:

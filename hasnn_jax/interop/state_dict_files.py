@@ -1,4 +1,4 @@
-"""State dicts on disk: PyTorch's `.pt` and `.pth`, read without executing anything, and `.safetensors`."""
+"""State-dict files: PyTorch's `.pt` and `.pth`, read without executing code, and `.safetensors`."""
 
 import pathlib
 import re
@@ -20,19 +20,19 @@ def is_state_dict_file(path: pathlib.Path) -> bool:
 
 
 def read_state_dict(path: pathlib.Path) -> StateDict:
-    """Reads names to arrays, in the file's own dtypes; bfloat16 becomes NumPy's of `ml_dtypes`.
+    """Reads arrays by name, in the file's own dtypes; bfloat16 is that of `ml_dtypes`.
 
-    A dict that holds the weights under "state_dict", "model_state_dict" or "model" is opened, and the prefix
-    "module." that PyTorch's parallel wrappers leave on every name is taken off.
+    If the file holds a dict with the weights under "state_dict", "model_state_dict" or "model", these are read. The
+    prefix "module." that PyTorch's parallel wrappers add to every name is removed.
 
     Raises:
-      InputError: no such file, or one that is truncated, of another format, or holds anything but tensors by name.
+      InputError: there is no such file, or it is truncated, has another format, or holds other things than tensors.
     """
     read, _ = _format_of(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not path.stat().st_size:
-        raise InputError(f"{path}: is empty; copy it anew")
+        raise InputError(f"{path}: is empty; copy it again")
     state_dict = read(path)
     if state_dict and all(name.startswith("module.") for name in state_dict):
         return {name.removeprefix("module."): array for name, array in state_dict.items()}
@@ -40,10 +40,10 @@ def read_state_dict(path: pathlib.Path) -> StateDict:
 
 
 def write_state_dict(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -> None:
-    """Writes names to arrays; the file appears under its name when it is whole.
+    """Writes arrays by name; the file appears under its name when it is complete.
 
     Raises:
-      InputError: something is there already.
+      InputError: the file exists.
     """
     _, write = _format_of(path)
     if path.exists():
@@ -57,11 +57,11 @@ def _read_torch(path: pathlib.Path) -> StateDict:
     torch = _torch()
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file provokes any of a dozen kinds
+    except Exception as error:  # a damaged file raises errors of many kinds
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             why = f"holds a Python object ({found[1]}), which could run code and was not loaded"
             raise InputError(f"{path}: {why}; save model.state_dict() alone") from None
-        raise InputError(f"{path}: is truncated or no PyTorch file; copy it anew") from None
+        raise InputError(f"{path}: is truncated or no PyTorch file; copy it again") from None
     if isinstance(content, Mapping):
         content = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
     if not isinstance(content, Mapping):
@@ -105,8 +105,12 @@ def _read_safetensors(path: pathlib.Path) -> StateDict:
     safetensors = _safetensors()
     try:
         return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, KeyError, TypeError) as error:  # the last two: a dtype that NumPy has not
-        raise InputError(f"{path}: is truncated or no safetensors file ({error}); copy it anew") from None
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        TypeError,
+    ) as error:  # the last two: a dtype that NumPy does not have
+        raise InputError(f"{path}: is truncated or no safetensors file ({error}); copy it again") from None
 
 
 def _write_safetensors(path: pathlib.Path, state_dict: StateDict) -> None:

@@ -25,11 +25,11 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
     Args:
       model: from `create_model`, of the same family, size, classes and paths as the weights.
       state_dict: names to arrays (anything `np.asarray` takes), in the release's layout, any float dtype.
-        `num_batches_tracked`, which old files have not, may be missing and counts as 0.
+        `num_batches_tracked` may be missing, as in old files, and then counts as 0.
 
     Returns:
-      {"params": ..., "batch_stats": ...} of NumPy arrays in the state dict's dtypes, the counts in int32. A tracked
-      value range, which the release has not, starts at [0, 1].
+      {"params": ..., "batch_stats": ...} of NumPy arrays in the state dict's dtypes, the counts in int32. Tracked
+      value ranges, which the release does not have, are [0, 1].
 
     Raises:
       InputError: names that are missing, unexpected, of the wrong shape or not of a float dtype, all listed at once.

@@ -91,7 +91,7 @@ def test_a_truncated_file_is_refused_and_nothing_is_written(zipped, share, tmp_p
     content = file.read_bytes()
     file.write_bytes(content[: int(share * len(content))])
     with pytest.raises(
-        SystemExit, match=rf"{re.escape(str(file))}: is (empty|truncated or no PyTorch file); copy it anew"
+        SystemExit, match=rf"{re.escape(str(file))}: is (empty|truncated or no PyTorch file); copy it again"
     ):
         convert(file, tmp_path / "out", *VGG)
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
