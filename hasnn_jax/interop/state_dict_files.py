@@ -109,7 +109,7 @@ def _read_safetensors(path: pathlib.Path) -> StateDict:
         safetensors.SafetensorError,
         KeyError,
         TypeError,
-    ) as error:  # the last two: a dtype that NumPy does not have
+    ) as error:  # the last two: dtypes that NumPy lacks
         raise InputError(f"{path}: is truncated or no safetensors file ({error}); copy it again") from None
 
 
