@@ -25,17 +25,17 @@ def verdict(plan: Plan) -> str:
 
 def advice(plan: Plan) -> str:
     """Settings that may make a step fit that does not."""
-    training = plan.training
+    workload = plan.workload
     ways = ["a smaller --config.batch_size or more devices"]
-    steps = 2 * training.accumulation_steps
+    steps = 2 * workload.accumulation_steps
     images, rest = divmod(plan.images_per_device, steps)  # of an accumulation step
     if not rest:
-        whole_groups = images % (training.statistics_group or training.batch_size) == 0
+        whole_groups = images % (workload.statistics_group or workload.batch_size) == 0
         smaller_group = "" if whole_groups else f" with --config.model.statistics_group={images}"
         ways.append(f"--config.accumulate={steps}{smaller_group}")
-    if training.dtype != "bfloat16":
+    if workload.dtype != "bfloat16":
         ways.append("--config.model.dtype=bfloat16")
-    if not training.shard_parameters and plan.devices > 1:
+    if not workload.shard_parameters and plan.devices > 1:
         ways.append("--config.shard_parameters=True")
     return f"  may help: {', '.join(ways)}"
 
@@ -45,13 +45,13 @@ def _gib(size: float | None) -> str:
 
 
 def _subject(plan: Plan) -> list[str]:
-    training = plan.training
-    group, steps = training.statistics_group, training.accumulation_steps
-    image = "x".join(map(str, training.image))
+    workload = plan.workload
+    group, steps = workload.statistics_group, workload.accumulation_steps
+    image = "x".join(map(str, workload.image))
     accumulated = f" in {steps} accumulation steps" if steps > 1 else ""
     return [
-        f"{training.model}, {training.dtype}, on {plan.topology}: {plan.devices} x {plan.device_kind}",
-        f"batch {training.batch_size:,}: {plan.images_per_device} images of {image} a device{accumulated}, "
+        f"{workload.model}, {workload.dtype}, on {plan.topology}: {plan.devices} x {plan.device_kind}",
+        f"batch {workload.batch_size:,}: {plan.images_per_device} images of {image} a device{accumulated}, "
         f"batch statistics over {'the whole batch' if group is None else f'groups of {group}'}",
     ]
 
@@ -88,14 +88,14 @@ def _time(plan: Plan, cost: Cost) -> list[str]:
     chip, seconds, days = plan.chip, plan.seconds, plan.days
     if chip is None or seconds is None or days is None:
         return ["time          no estimate: the compiler for this device makes none"]
-    training = plan.training
+    workload = plan.workload
     duration = f" ({format_duration(days * SECONDS_PER_DAY)})" if days < 1 else ""
     return [
-        f"a step        {seconds.step * 1e3:.4g} ms, {training.batch_size / seconds.step:,.0f} images/s: an estimate, "
+        f"a step        {seconds.step * 1e3:.4g} ms, {workload.batch_size / seconds.step:,.0f} images/s: an estimate, "
         "not measured",
         *_parts_of_a_step(cost, chip, seconds),
-        f"training      {days:.3g} days{duration}: {training.epochs} epochs of {training.examples:,} examples, "
-        f"{training.steps:,} steps; without evaluation, if the input pipeline keeps up",
+        f"training      {days:.3g} days{duration}: {workload.epochs} epochs of {workload.examples:,} examples, "
+        f"{workload.steps:,} steps; without evaluation, if the input pipeline keeps up",
     ]
 
 

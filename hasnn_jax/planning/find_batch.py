@@ -60,7 +60,7 @@ def find_batch(
         )
     start = min(max(1, config.batch_size // (unit * target.devices)), most)
     found = largest(fits, start, most)
-    trials = tuple(Trial(each.training.batch_size, bool(each.fits)) for each in tried.values())
+    trials = tuple(Trial(each.workload.batch_size, bool(each.fits)) for each in tried.values())
     return dataclasses.replace(tried[found or 1], trials=trials)
 
 

@@ -16,8 +16,8 @@ SECONDS_PER_DAY = 86400
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """The training that is planned: the config's settings of the same names, and what follows from the data.
+class Workload:
+    """A training that is planned: the config's settings of the same names, and what follows from the data.
 
     Attributes:
       image: (height, width, channels).
@@ -73,7 +73,7 @@ class Plan:
     """What training would cost on certain devices.
 
     Attributes:
-      training: what is planned.
+      workload: the training that is planned.
       topology: the name of the devices, as given to --topology.
       devices: how many there are.
       device_kind: the `device_kind` of the devices.
@@ -85,7 +85,7 @@ class Plan:
       trials: of the search for the largest batch; empty without a search.
     """
 
-    training: Training
+    workload: Workload
     topology: str
     devices: int
     device_kind: str
@@ -99,7 +99,7 @@ class Plan:
     @property
     def images_per_device(self) -> int:
         """Each device's share of a batch."""
-        return self.training.batch_size // self.devices
+        return self.workload.batch_size // self.devices
 
     @property
     def fits(self) -> bool | None:
@@ -133,7 +133,7 @@ class Plan:
     @property
     def days(self) -> float | None:
         """The estimate for all steps, without evaluation; None where there is none for a step."""
-        return self.training.steps * self.seconds.step / SECONDS_PER_DAY if self.seconds else None
+        return self.workload.steps * self.seconds.step / SECONDS_PER_DAY if self.seconds else None
 
 
 def make_plan(
@@ -149,7 +149,7 @@ def make_plan(
       channels: of an image.
       cached: whether the outcome comes from the cache.
     """
-    training = Training(
+    workload = Workload(
         model=config.model.name,
         dtype=config.model.dtype,
         image=(config.data.image_size, config.data.image_size, channels),
@@ -162,7 +162,7 @@ def make_plan(
         steps=config.epochs * count_steps(examples, config.batch_size),
     )
     return Plan(
-        training=training,
+        workload=workload,
         topology=target.name,
         devices=target.devices,
         device_kind=target.kind,
@@ -188,15 +188,15 @@ def estimate(cost: Cost, chip: Chip) -> Seconds | None:
 
 def plain_values(plan: Plan) -> dict[str, Any]:
     """A plan as values that JSON can hold. "trials" is a key only after a search."""
-    training, seconds = plan.training, plan.seconds
+    workload, seconds = plan.workload, plan.seconds
     values: dict[str, Any] = {
-        "model": training.model,
-        "dtype": training.dtype,
-        "image": training.image,
-        "statistics_group": training.statistics_group,
-        "accumulate": training.accumulation_steps,
-        "shard_parameters": training.shard_parameters,
-        "batch_size": training.batch_size,
+        "model": workload.model,
+        "dtype": workload.dtype,
+        "image": workload.image,
+        "statistics_group": workload.statistics_group,
+        "accumulate": workload.accumulation_steps,
+        "shard_parameters": workload.shard_parameters,
+        "batch_size": workload.batch_size,
         "topology": plan.topology,
         "devices": plan.devices,
         "device_kind": plan.device_kind,
@@ -206,9 +206,9 @@ def plain_values(plan: Plan) -> dict[str, Any]:
         "cost": dataclasses.asdict(plan.outcome.cost) if plan.outcome.cost else None,
         "chip": dataclasses.asdict(plan.chip) if plan.chip else None,
         "seconds": {"step": seconds.step, **dataclasses.asdict(seconds)} if seconds else None,
-        "examples": training.examples,
-        "epochs": training.epochs,
-        "steps": training.steps,
+        "examples": workload.examples,
+        "epochs": workload.epochs,
+        "steps": workload.steps,
         "days": plan.days,
         "compile_seconds": plan.outcome.seconds,
         "cached": plan.cached,

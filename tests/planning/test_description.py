@@ -34,7 +34,7 @@ def test_text_for_a_step_that_does_not_fit_has_advice():
     for way in ("smaller --config.batch_size", "--config.accumulate=2", "--config.model.dtype=bfloat16"):
         assert way in text
     assert "shard_parameters" not in text  # there is one device
-    low_precision = dataclasses.replace(plan, training=dataclasses.replace(plan.training, dtype="bfloat16"))
+    low_precision = dataclasses.replace(plan, workload=dataclasses.replace(plan.workload, dtype="bfloat16"))
     assert "bfloat16" not in describe(low_precision).partition("may help")[2]
     assert "--config.shard_parameters=True" in advice(dataclasses.replace(plan, devices=8))
 

@@ -63,7 +63,7 @@ def test_largest_batch_keeps_statistics_groups_whole(changes, best, tmp_path, mo
     said = []
     found = search(tmp_path, one_device(103), say=said.append, **changes)
     assert found.fits
-    assert found.training.batch_size == best
+    assert found.workload.batch_size == best
     assert len(said) == len(found.trials) == len({trial.batch_size for trial in found.trials})
     assert [trial["fits"] for trial in plain_values(found)["trials"]] == [
         " does not fit: " not in line for line in said
@@ -75,10 +75,10 @@ def test_largest_batch_keeps_statistics_groups_whole(changes, best, tmp_path, mo
 def test_no_batch_may_fit_or_all_may(tmp_path, monkeypatch):
     pretend_memory(monkeypatch, bytes_per_image=1)
     least = search(tmp_path, one_device(3))
-    assert (least.fits, least.training.batch_size) == (False, 8)
+    assert (least.fits, least.workload.batch_size) == (False, 8)
     assert "no batch fits; tried: 256 does not, " in describe(least)
     most = search(tmp_path, one_device(10**9))
-    assert (most.fits, most.training.batch_size) == (True, 1438 // 8 * 8)
+    assert (most.fits, most.workload.batch_size) == (True, 1438 // 8 * 8)
     with pytest.raises(InputError, match="does not report how much memory it has"):
         search(tmp_path, one_device())
     with pytest.raises(InputError, match="at least 8 training examples for each of the 1 devices, got 7 in all"):

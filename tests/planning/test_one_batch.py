@@ -27,7 +27,7 @@ def test_plan_for_the_devices_of_this_machine(tmp_path):
     assert found.needed >= cost.memory.arguments
     assert cost.collectives == ()
     assert (found.fits, found.seconds, found.days) == (None, None, None)
-    assert (found.training.examples, found.training.steps, found.cached) == (1438, 10, False)
+    assert (found.workload.examples, found.workload.steps, found.cached) == (1438, 10, False)
     text = describe(found)
     assert "no estimate: the compiler for this device makes none" in text
     assert "the device does not report how much memory it has" in text
