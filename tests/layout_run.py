@@ -33,7 +33,7 @@ def run(case, dtype):
     """Losses of the steps, final weights and, of float32, the first gradient as one vector each; computed twice."""
     from hasnn_jax import data
     from hasnn_jax.assembly.program import build_gradients, build_program
-    from hasnn_jax.assembly.setup import set_up
+    from hasnn_jax.assembly.run_setup import set_up
     from hasnn_jax.checkpoints.fingerprint import fingerprint
     from hasnn_jax.training import sharding
 

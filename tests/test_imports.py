@@ -142,7 +142,7 @@ def test_no_file_is_long():
         ("hasnn_jax.data.x", "from ml_collections import ConfigDict"),
         ("hasnn_jax.training.x", "from hasnn_jax.models import HybridVGG"),
         ("hasnn_jax.training.x", "if True:\n    from hasnn_jax.data import digits"),
-        ("hasnn_jax.training.x", "from hasnn_jax.checkpoints import layout"),
+        ("hasnn_jax.training.x", "from hasnn_jax.checkpoints import folders"),
         ("hasnn_jax.training.x", "from ml_collections import ConfigDict"),
         ("hasnn_jax.checkpoints.x", "from hasnn_jax.runs import workdir"),
         ("hasnn_jax.checkpoints.x", "from hasnn_jax.interop import torch_weights"),

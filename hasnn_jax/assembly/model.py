@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from hasnn_jax.checkpoints.fitting import Variables, fit_weights
+from hasnn_jax.checkpoints.fit_weights import Variables, fit_weights
 from hasnn_jax.checkpoints.weights import load_weights
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import Model, create_model, spiking_spec

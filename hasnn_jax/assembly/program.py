@@ -7,7 +7,7 @@ import optax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from hasnn_jax.checkpoints.fitting import Variables
+from hasnn_jax.checkpoints.fit_weights import Variables
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.models import Model
 from hasnn_jax.training import optimizers

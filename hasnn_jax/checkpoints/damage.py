@@ -10,7 +10,7 @@ from typing import Any
 
 from orbax.checkpoint import v1 as ocp
 
-from hasnn_jax.checkpoints.quiet_reading import read_quietly
+from hasnn_jax.checkpoints.quiet_orbax import read_quietly
 from hasnn_jax.common.errors import InputError, first_line
 
 READ_BYTES = 1 << 24

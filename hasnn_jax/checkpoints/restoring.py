@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from hasnn_jax.checkpoints import layout
+from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.damage import DamagedError, read_arrays
 from hasnn_jax.checkpoints.fingerprint import fingerprint, leaf_name, named_leaves
 from hasnn_jax.common.console import Say
@@ -40,7 +40,7 @@ def restore_newest(
       InputError: all checkpoints are damaged, or one cannot be read for another reason than damage. Nothing is moved
         then.
     """
-    steps = processes.on_main(lambda: layout.saved_steps(directory))
+    steps = processes.on_main(lambda: folders.saved_steps(directory))
     state: TrainState | None = None
     faults: dict[int, str] = {}
     for step in reversed(steps):
@@ -109,7 +109,7 @@ def _require_same_shapes(saved: dict[str, Any], expected: dict[str, Any]) -> Non
 def _check_metrics(checkpoint: pathlib.Path) -> None:
     damage = trouble = None
     try:
-        layout.read_accuracy(checkpoint)
+        folders.read_accuracy(checkpoint)
     except (ValueError, KeyError, TypeError) as error:
         damage = f"unreadable metrics: {first_line(error)}"
     except OSError as error:
@@ -126,7 +126,7 @@ def _raise_together(damage: str | None, trouble: str | None = None) -> None:
 
 
 def _move_aside(directory: pathlib.Path, step: int, fault: str) -> str:
-    folder = directory.parent / layout.DAMAGED
+    folder = directory.parent / folders.DAMAGED
     folder.mkdir(exist_ok=True)
     names = itertools.chain([str(step)], (f"{step}.{count}" for count in itertools.count(2)))
     place = next(folder / name for name in names if not (folder / name).exists())

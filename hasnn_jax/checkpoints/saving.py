@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from hasnn_jax.checkpoints import layout
+from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.fingerprint import fingerprint
 from hasnn_jax.common.errors import InputError, first_line, is_disk_full
 from hasnn_jax.training import processes
@@ -36,7 +36,7 @@ class Checkpoints:
         retained = [policies.LatestN(keep)]
         if keep_best:
             retained.append(
-                policies.BestN(get_metric_fn=layout.accuracy_of, n=keep_best, keep_checkpoints_without_metrics=False)
+                policies.BestN(get_metric_fn=folders.accuracy_of, n=keep_best, keep_checkpoints_without_metrics=False)
             )
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
@@ -59,7 +59,7 @@ class Checkpoints:
     @property
     def latest_step(self) -> int | None:
         """The newest complete checkpoint's step; None if there is none. Orbax itself counts the one under way."""
-        return layout.newest_step(self.directory)
+        return folders.newest_step(self.directory)
 
     def save(self, state: TrainState, accuracy: float | None = None) -> None:
         """Starts to save the state under its own step, unless that step is saved already.

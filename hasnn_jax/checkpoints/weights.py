@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from hasnn_jax.checkpoints import layout
+from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.damage import DamagedError, read_arrays
 from hasnn_jax.checkpoints.fingerprint import fingerprint
-from hasnn_jax.checkpoints.fitting import COLLECTIONS, Variables
+from hasnn_jax.checkpoints.fit_weights import COLLECTIONS, Variables
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 
@@ -46,10 +46,10 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
       InputError: there are no weights, or they are damaged or cannot be read.
     """
-    checkpoint = (layout.newest_checkpoint(path) or path).absolute()
-    if not layout.holds_arrays(checkpoint):
+    checkpoint = (folders.newest_checkpoint(path) or path).absolute()
+    if not folders.holds_arrays(checkpoint):
         raise InputError(f"{path}: holds no weights; expected a run's workdir or a folder of converted weights")
-    workdir = layout.workdir_of(checkpoint)
+    workdir = folders.workdir_of(checkpoint)
 
     def to_numpy(about: Any) -> Any:
         return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), about)
@@ -71,6 +71,6 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _settings_of_run(workdir: pathlib.Path) -> dict[str, Any]:
-    config = layout.read_config(workdir)
+    config = folders.read_config(workdir)
     settings = {key.removeprefix("model."): value for key, value in config.items() if key.startswith("model.")}
     return {**settings, "num_classes": config["data.num_classes"]}

@@ -38,11 +38,11 @@ def run(options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # These are slow to import.
-    from hasnn_jax.planning.description import describe
     from hasnn_jax.planning.devices import LOCAL, compile_without_tpu, find_target, known_topologies
     from hasnn_jax.planning.find_batch import find_batch
     from hasnn_jax.planning.one_batch import plan
-    from hasnn_jax.planning.result import plain_values
+    from hasnn_jax.planning.plan_text import describe
+    from hasnn_jax.planning.plans import plain_values
 
     if options.topology is None:
         raise InputError(f"--topology is missing; {known_topologies()}")

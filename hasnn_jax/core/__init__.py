@@ -3,8 +3,7 @@
 from hasnn_jax.core.bit_planes import BitPlaneCoding, bit_planes, decode_bit_planes, decode_rate, encode
 from hasnn_jax.core.neurons import IF, LIF, Neuron
 from hasnn_jax.core.packing import pack, unpack
-from hasnn_jax.core.spike_surrogates import ArcTan, FastSigmoid, Rectangle, Sigmoid, SpikeSurrogate, Triangle, spike
-from hasnn_jax.core.surrogates import (
+from hasnn_jax.core.plane_surrogates import (
     FourierSine,
     GradientRescaling,
     SigSine,
@@ -13,6 +12,7 @@ from hasnn_jax.core.surrogates import (
     no_rescaling,
     order_aware_rescaling,
 )
+from hasnn_jax.core.spike_surrogates import ArcTan, FastSigmoid, Rectangle, Sigmoid, SpikeSurrogate, Triangle, spike
 from hasnn_jax.core.value_range import scale_to_unit, value_bounds
 
 __all__ = [

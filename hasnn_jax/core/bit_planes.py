@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from hasnn_jax.core.surrogates import (
+from hasnn_jax.core.plane_surrogates import (
     NUM_PLANES,
     FourierSine,
     GradientRescaling,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hasnn_jax.data.digits import open_digits
+from hasnn_jax.data.digits_source import open_digits
 from hasnn_jax.data.folder_source import open_folder
 from hasnn_jax.data.pipeline import Reading, evaluation_batches, train_batches
 from hasnn_jax.data.preprocessing import Preprocessing

@@ -19,7 +19,7 @@ from hasnn_jax.data.images import check_header
 from hasnn_jax.data.record_files import Serializer, file_digest, write_records
 from hasnn_jax.data.shard_plan import SHARDS_FILE, Shard, ShardPlan, load_written, plan_shards, save_written
 from hasnn_jax.data.sources import Report, Source, Split, no_report
-from hasnn_jax.data.tfds_package import import_tfds
+from hasnn_jax.data.tfds_import import import_tfds
 
 __all__ = ["SHARDS_FILE", "write_array_records"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.data.sources import Report, Source, no_report
-from hasnn_jax.data.tfds_package import import_tfds
+from hasnn_jax.data.tfds_import import import_tfds
 
 TRAIN_TAR = "ILSVRC2012_img_train.tar"
 VALIDATION_TAR = "ILSVRC2012_img_val.tar"

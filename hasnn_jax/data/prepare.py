@@ -19,7 +19,7 @@ from hasnn_jax.data.folder_source import open_folder
 from hasnn_jax.data.imagenet_tars import open_imagenet_tars
 from hasnn_jax.data.shard_plan import load_class_counts
 from hasnn_jax.data.sources import Report, Source, no_report
-from hasnn_jax.data.tfds_package import import_tfds
+from hasnn_jax.data.tfds_import import import_tfds
 from hasnn_jax.data.tfds_source import newest_version, open_tfds
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 from hasnn_jax.data.sources import Source
-from hasnn_jax.data.tfds_package import import_tfds
+from hasnn_jax.data.tfds_import import import_tfds
 
 _WRITER_OPTIONS = "group_size:1,uncompressed"  # one record can be read alone; image files are compressed already
 

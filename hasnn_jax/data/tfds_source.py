@@ -10,7 +10,7 @@ from etils import epath
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.data.images import UnreadableImageError
 from hasnn_jax.data.sources import Source, Split
-from hasnn_jax.data.tfds_package import import_tfds
+from hasnn_jax.data.tfds_import import import_tfds
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _TEST_SPLITS = ("test", "validation")

@@ -1,7 +1,7 @@
 """The two model families, HAS-8-ResNet and HAS-8-VGG, and the specification of their spiking paths."""
 
 from hasnn_jax.models.hybrid import Hybrid, LayerFactory
-from hasnn_jax.models.images import checked
+from hasnn_jax.models.image_checks import checked
 from hasnn_jax.models.registry import create_model, list_models
 from hasnn_jax.models.resnet import HybridResNet
 from hasnn_jax.models.specs import AS_DESCRIBED, AS_RELEASED, SpikingSpec, spiking_spec

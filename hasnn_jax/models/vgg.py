@@ -9,7 +9,7 @@ from flax import linen as nn
 from jax import Array
 
 from hasnn_jax.models.hybrid import Hybrid, LayerFactory
-from hasnn_jax.models.images import require_images
+from hasnn_jax.models.image_checks import require_images
 from hasnn_jax.models.layers import average_pool, global_average_pool, spiking_activation
 
 Activation = Callable[[Array], Array]

@@ -14,9 +14,9 @@ from hasnn_jax.common.files import replacing
 from hasnn_jax.config import flatten
 from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
 from hasnn_jax.planning.compiler_errors import Refusal
-from hasnn_jax.planning.cost import Cost, Memory
 from hasnn_jax.planning.devices import LOCAL, Target
 from hasnn_jax.planning.hlo_totals import Collective
+from hasnn_jax.planning.step_cost import Cost, Memory
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 # Settings that the compiled step depends on, besides those of the model and the optimizer.

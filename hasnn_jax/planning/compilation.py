@@ -18,7 +18,7 @@ from hasnn_jax.assembly.program import build_program
 from hasnn_jax.common.errors import InputError, first_line
 from hasnn_jax.config import validate
 from hasnn_jax.planning.compiler_errors import Refusal, read_refusal
-from hasnn_jax.planning.cost import Cost, read_cost
+from hasnn_jax.planning.step_cost import Cost, read_cost
 from hasnn_jax.training import sharding
 
 COMPILED_BY = ("jax", "jaxlib", "libtpu", "flax", "optax")

@@ -8,10 +8,10 @@ from ml_collections import ConfigDict
 from hasnn_jax.common import console
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.config import validate
-from hasnn_jax.planning.description import verdict
 from hasnn_jax.planning.devices import Target
-from hasnn_jax.planning.examples import count_examples
-from hasnn_jax.planning.result import Plan, Trial
+from hasnn_jax.planning.plan_text import verdict
+from hasnn_jax.planning.plans import Plan, Trial
+from hasnn_jax.planning.training_examples import count_examples
 
 SEARCH_STEP = 8  # images a device, where there are no statistics groups to keep whole
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable
 
-from hasnn_jax.planning.hlo import Instruction, Program, group_size, shape_bytes, trip_count
+from hasnn_jax.planning.hlo_parser import Instruction, Program, group_size, shape_bytes, trip_count
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
 

@@ -11,8 +11,8 @@ from hasnn_jax.config import validate
 from hasnn_jax.planning.cache import cache_key, read_outcome, write_outcome
 from hasnn_jax.planning.compilation import compile_step, lower_step
 from hasnn_jax.planning.devices import Target
-from hasnn_jax.planning.examples import count_examples
-from hasnn_jax.planning.result import Plan, make_plan
+from hasnn_jax.planning.plans import Plan, make_plan
+from hasnn_jax.planning.training_examples import count_examples
 
 
 def plan(

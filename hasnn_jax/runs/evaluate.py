@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from hasnn_jax import data
 from hasnn_jax.assembly.model import read_weights
-from hasnn_jax.assembly.setup import RunSetup, set_up
-from hasnn_jax.checkpoints import layout
+from hasnn_jax.assembly.run_setup import RunSetup, set_up
+from hasnn_jax.checkpoints import folders
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.progress import StepProgress
 from hasnn_jax.models import Model
@@ -39,7 +39,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
     """
     setup = set_up(config)
     workdir = pathlib.Path(workdir).expanduser()
-    checkpoint = layout.newest_checkpoint(workdir)
+    checkpoint = folders.newest_checkpoint(workdir)
     settings = config.model.copy_and_resolve_references()
     settings.init_head = "keep"
     if checkpoint is not None:

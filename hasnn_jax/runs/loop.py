@@ -7,7 +7,7 @@ import math
 import jax
 
 from hasnn_jax import data
-from hasnn_jax.assembly.setup import RunSetup
+from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.checkpoints.saving import Checkpoints
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.runs.evaluate import Evaluate, compile_evaluation, evaluate_all

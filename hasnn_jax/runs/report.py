@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from hasnn_jax.analysis.curves import plot_curves
-from hasnn_jax.assembly.setup import RunSetup
+from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.common.console import format_duration, say
 from hasnn_jax.common.files import replacing
 from hasnn_jax.common.progress import StepProgress

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from hasnn_jax.assembly.data import count_steps
 from hasnn_jax.assembly.model import read_weights
 from hasnn_jax.assembly.program import build_program
-from hasnn_jax.assembly.setup import RunSetup, set_up
-from hasnn_jax.checkpoints import layout
+from hasnn_jax.assembly.run_setup import RunSetup, set_up
+from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.restoring import restore_newest
 from hasnn_jax.checkpoints.saving import Checkpoints
 from hasnn_jax.config import RESUMABLE, flatten
@@ -52,7 +52,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     weights = starting_weights(config, setup, workdir)
 
     with claim_workdir(workdir, flatten(config), RESUMABLE) as workdir:
-        directory = workdir / layout.CHECKPOINTS
+        directory = workdir / folders.CHECKPOINTS
         state = restore_newest(directory, program.state, program.shardings, processes.say)
         start = 0 if state is None else int(state.step)
         # A run may have been stopped between the save and the evaluation of the same step.
@@ -81,7 +81,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
 
 def starting_weights(config: ConfigDict, setup: RunSetup, workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The weights of `config.model.init_from`; None if it names none, or if the workdir has a checkpoint to resume."""
-    if config.model.init_from is None or layout.newest_checkpoint(pathlib.Path(workdir).expanduser()):
+    if config.model.init_from is None or folders.newest_checkpoint(pathlib.Path(workdir).expanduser()):
         return None
     variables, ranges_missing = read_weights(config.model, setup.model, setup.initialise())
     processes.say(f"weights  {config.model.init_from}")

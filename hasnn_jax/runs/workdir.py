@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from hasnn_jax.checkpoints.layout import CONFIG_FILE, read_config
+from hasnn_jax.checkpoints.folders import CONFIG_FILE, read_config
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 from hasnn_jax.common.locks import locked

@@ -8,8 +8,8 @@ from ml_dtypes import bfloat16
 from orbax.checkpoint import v1 as ocp
 
 import hasnn_jax
-from hasnn_jax.checkpoints.fitting import fit_weights
-from hasnn_jax.checkpoints.layout import newest_checkpoint
+from hasnn_jax.checkpoints.fit_weights import fit_weights
+from hasnn_jax.checkpoints.folders import newest_checkpoint
 from hasnn_jax.checkpoints.weights import load_weights, save_weights
 from hasnn_jax.common.errors import InputError
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.data import Preprocessing, evaluation_batches, open_digits, pipeline, train_batches
-from hasnn_jax.data.digits import ArraySplit
+from hasnn_jax.data.digits_source import ArraySplit
 
 EXAMPLES = 53
 

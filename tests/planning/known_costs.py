@@ -2,9 +2,9 @@
 
 import jax
 
-from hasnn_jax.planning.cost import Cost, Memory
 from hasnn_jax.planning.devices import Target
 from hasnn_jax.planning.hlo_totals import Collective
+from hasnn_jax.planning.step_cost import Cost, Memory
 from hasnn_jax.training import sharding
 
 COST = Cost(

@@ -4,7 +4,7 @@ from known_costs import one_device
 from tiny_runs import tiny_config
 
 from hasnn_jax.planning.chips import CHIPS
-from hasnn_jax.planning.result import make_plan
+from hasnn_jax.planning.plans import make_plan
 
 OUT_OF_MEMORY = (
     "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. Used 18.65G of 15.75G "

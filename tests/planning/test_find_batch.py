@@ -12,10 +12,10 @@ from tiny_runs import tiny_config
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.planning import one_batch
 from hasnn_jax.planning.compilation import Outcome
-from hasnn_jax.planning.cost import Memory
-from hasnn_jax.planning.description import describe
 from hasnn_jax.planning.find_batch import find_batch, largest
-from hasnn_jax.planning.result import plain_values
+from hasnn_jax.planning.plan_text import describe
+from hasnn_jax.planning.plans import plain_values
+from hasnn_jax.planning.step_cost import Memory
 
 
 @given(st.data(), st.integers(1, 5000))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hasnn_jax.planning.hlo import parse_hlo
+from hasnn_jax.planning.hlo_parser import parse_hlo
 from hasnn_jax.planning.hlo_totals import Collective, by_kind, sum_up
 
 ALL_FOUR = "replica_groups={{0,1,2,3}}, use_global_device_ids=true, to_apply=%add"

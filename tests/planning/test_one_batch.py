@@ -9,9 +9,9 @@ from tiny_runs import tiny_config
 
 from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.planning.description import describe
 from hasnn_jax.planning.devices import find_target
 from hasnn_jax.planning.one_batch import plan
+from hasnn_jax.planning.plan_text import describe
 
 
 def test_plan_for_the_devices_of_this_machine(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from tiny_runs import tiny_config
 
 import hasnn_jax
-from hasnn_jax.assembly.setup import set_up
+from hasnn_jax.assembly.run_setup import set_up
 from hasnn_jax.checkpoints.weights import load_weights, save_weights
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.runs.evaluate import evaluate_weights

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hasnn_jax.checkpoints.layout import CONFIG_FILE
+from hasnn_jax.checkpoints.folders import CONFIG_FILE
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.runs import workdir as module
 from hasnn_jax.runs.workdir import claim_workdir

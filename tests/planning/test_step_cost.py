@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from hasnn_jax.planning.cost import read_cost
+from hasnn_jax.planning.step_cost import read_cost
 
 
 def test_cost_of_a_real_program_counts_a_scan_as_often_as_it_runs():

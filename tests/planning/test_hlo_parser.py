@@ -2,7 +2,7 @@
 
 import pytest
 
-from hasnn_jax.planning.hlo import group_size, shape_bytes
+from hasnn_jax.planning.hlo_parser import group_size, shape_bytes
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from hasnn_jax.planning.hlo import parse_hlo, trip_count
+from hasnn_jax.planning.hlo_parser import parse_hlo, trip_count
 from hasnn_jax.planning.hlo_totals import Collective, by_kind, sum_up
 
 

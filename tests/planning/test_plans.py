@@ -8,7 +8,7 @@ from known_costs import COST, Refusing
 from known_plans import OUT_OF_MEMORY, plan_from
 
 from hasnn_jax.planning.compilation import Outcome, compile_step
-from hasnn_jax.planning.result import Trial, plain_values
+from hasnn_jax.planning.plans import Trial, plain_values
 
 KEYS = [
     "model", "dtype", "image", "statistics_group", "accumulate", "shard_parameters", "batch_size", "topology",

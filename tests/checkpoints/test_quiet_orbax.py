@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from hasnn_jax.checkpoints.quiet_reading import read_quietly
+from hasnn_jax.checkpoints.quiet_orbax import read_quietly
 
 
 @pytest.fixture

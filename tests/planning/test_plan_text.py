@@ -8,7 +8,7 @@ from known_plans import OUT_OF_MEMORY, plan_from
 
 from hasnn_jax.planning.compilation import Outcome, compile_step
 from hasnn_jax.planning.compiler_errors import Refusal
-from hasnn_jax.planning.description import advice, describe
+from hasnn_jax.planning.plan_text import advice, describe
 
 
 def test_text_has_memory_communication_and_time():

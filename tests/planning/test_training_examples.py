@@ -4,7 +4,7 @@ import pytest
 from tiny_runs import tiny_config
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.planning.examples import count_examples
+from hasnn_jax.planning.training_examples import count_examples
 
 
 def data_settings(**changes):

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from hasnn_jax.assembly.data import count_steps
 from hasnn_jax.planning.chips import Chip
 from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
-from hasnn_jax.planning.cost import Cost
 from hasnn_jax.planning.devices import Target
+from hasnn_jax.planning.step_cost import Cost
 
 SECONDS_PER_DAY = 86400
 

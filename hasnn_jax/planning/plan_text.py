@@ -2,8 +2,8 @@
 
 from hasnn_jax.common.console import format_duration
 from hasnn_jax.planning.chips import GIB, Chip
-from hasnn_jax.planning.cost import Cost, Memory
-from hasnn_jax.planning.result import SECONDS_PER_DAY, Plan, Seconds
+from hasnn_jax.planning.plans import SECONDS_PER_DAY, Plan, Seconds
+from hasnn_jax.planning.step_cost import Cost, Memory
 
 
 def describe(plan: Plan) -> str:
