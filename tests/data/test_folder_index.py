@@ -48,6 +48,7 @@ def test_files_come_by_class_and_name(tree):
     assert list(index.counts) == [len(tree[name]) for name in sorted(tree)]
 
 
+@pytest.mark.slow
 def test_a_million_files_take_some_twenty_bytes_each(tmp_path):
     classes, each = 1000, 1000
     listings = ((f"n{c:08}", (f"n{c:08}_{i}.JPEG" for i in range(each))) for c in range(classes))
