@@ -37,7 +37,7 @@ def test_a_checkpoint_of_eight_devices_goes_on_elsewhere_and_back(on_eight, tmp_
     for layout in LAYOUTS:
         run = shutil.copytree(on_eight, tmp_path / layout)
         said, losses[layout] = train(run, layout, epochs=2, shard_parameters=layout != "one")
-        assert "going on from the checkpoint of step 5 of 10" in said
+        assert "resuming from the checkpoint of step 5 of 10" in said
         assert len(losses[layout]) == 10
         # From the next step on rounding differs, and may flip a spike.
         np.testing.assert_allclose(losses[layout][:6], losses["one"][:6], rtol=1e-5)
@@ -46,6 +46,6 @@ def test_a_checkpoint_of_eight_devices_goes_on_elsewhere_and_back(on_eight, tmp_
     for layout in ("eight", "one"):
         run = shutil.copytree(tmp_path / "two", tmp_path / f"back on {layout}")
         said, back[layout] = train(run, layout, epochs=3, shard_parameters=True)
-        assert "going on from the checkpoint of step 10 of 15" in said
+        assert "resuming from the checkpoint of step 10 of 15" in said
         np.testing.assert_array_equal(back[layout][:10], losses["two"])
     np.testing.assert_allclose(back["eight"][10], back["one"][10], rtol=1e-5)

@@ -68,6 +68,10 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     assert list((tmp_path / ".cache/hasnn_jax").iterdir())
     assert not any("\r" in line or line.startswith(("I1", "W1")) for line in lines)
 
+    accuracy = (tmp_path / "runs/digits/summary.txt").read_text().splitlines()[1].partition(", after")[0]
+    evaluated = run_train("--evaluate", *SHORT, unclipped, cwd=tmp_path, HOME=str(tmp_path))
+    assert (evaluated.returncode, evaluated.stdout) == (0, f"{accuracy}, over all 359 test images\n"), evaluated.stderr
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
