@@ -84,9 +84,7 @@ def parse(program: str, command: Command, argv: Sequence[str]) -> Options:
     parser = _Parser(
         prog=program,
         description=textwrap.fill(command.description, 100),
-        epilog="\n".join(
-            ["example:" if len(command.examples) == 1 else "examples:", *(f"  {e}" for e in command.examples)]
-        ),
+        epilog="\n  ".join(["examples:", *command.examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -100,8 +98,9 @@ def parse(program: str, command: Command, argv: Sequence[str]) -> Options:
     for argument in rest:
         if argument.startswith("-") and not is_override(argument):
             raise unknown_name("option", argument.partition("=")[0], parser.flags())
+    example = next(example for example in command.examples if "--config " in example)
     options.config, options.config_file = read_config(
-        options.config_file, command.default_config, rest, example=command.examples[0]
+        options.config_file, command.default_config, rest, example=example
     )
     return options
 

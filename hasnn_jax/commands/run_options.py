@@ -1,6 +1,7 @@
 """What `hasnn train` and `hasnn evaluate` share: the workdir, several processes, and compiled programs kept on disk."""
 
 import argparse
+import os
 import pathlib
 
 from hasnn_jax.commands.command import Options
@@ -25,7 +26,7 @@ def start(options: Options) -> pathlib.Path:
 
     from hasnn_jax.training import processes
 
-    if jax.config.values["jax_compilation_cache_dir"] is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(COMPILED).expanduser()))
     processes.start(options.coordinator, options.process_count, options.process_index)
     return pathlib.Path(options.workdir or pathlib.Path("runs") / options.config_file.stem)

@@ -10,7 +10,7 @@ import sysconfig
 import pytest
 
 import hasnn_jax
-from hasnn_jax.commands import command, main
+from hasnn_jax.commands import command, config_overrides, main
 from hasnn_jax.commands.command import Command, run_command
 from hasnn_jax.commands.main import COMMANDS
 from hasnn_jax.common.errors import InputError
@@ -101,6 +101,13 @@ def test_a_setting_is_replaced_in_every_spelling(overrides, expected):
     options = command.parse("hasnn train", COMMANDS["train"], overrides)
     assert options.config.epochs == expected
     assert options.config_file.name == "digits.py"
+
+
+def test_without_the_projects_configs_the_flag_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(config_overrides, "SHIPPED", tmp_path)
+    expected = "--config is missing, as in: hasnn train --config configs/imagenet.py"
+    with pytest.raises(InputError, match=expected):
+        command.parse("hasnn train", COMMANDS["train"], [])
 
 
 def test_switches_and_none_are_values(tmp_path):
