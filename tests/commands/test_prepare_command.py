@@ -117,6 +117,7 @@ def interrupt(progress, stage, done, total):
         signal.raise_signal(signal.SIGINT)
 
 StageProgress.__call__ = interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has a program in the background ignore it
 main(sys.argv[1:])
 """
 
