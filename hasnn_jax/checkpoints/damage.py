@@ -6,12 +6,14 @@ network file system is away for a moment says nothing about the checkpoint.
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.checkpoints.quiet_orbax import read_quietly
 from hasnn_jax.common.errors import InputError, first_line
+
+T = TypeVar("T")
 
 READ_BYTES = 1 << 24
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -29,7 +31,7 @@ class DamagedError(Exception):
 def read_arrays(checkpoint: pathlib.Path, target: Callable[[Any], Any], needs: str) -> tuple[Any, dict[str, Any]]:
     """Reads the arrays of a checkpoint.
 
-    A failure counts as damage if it happens twice while every file of the checkpoint can be read.
+    A failure counts as damage only if every file of the checkpoint can be read; see also `confirmed`.
 
     Args:
       checkpoint: an absolute path.
@@ -52,17 +54,22 @@ def read_arrays(checkpoint: pathlib.Path, target: Callable[[Any], Any], needs: s
             raise ValueError(f"its metadata lack the {needs}")
         return ocp.load(checkpoint, target(about.metadata)), dict(about.custom_metadata)
 
-    reason = ""
-    for _ in range(2):
-        result, error = read_quietly(read)
-        if result is not None:
-            return result
-        assert error is not None
-        if not may_be_damage(error):
-            raise _unreadable(checkpoint, error)
-        _require_readable(checkpoint)
-        reason = first_line(error, longest=160)
-    raise DamagedError(reason)
+    result, error = read_quietly(read)
+    if result is not None:
+        return result
+    assert error is not None
+    if not may_be_damage(error):
+        raise _unreadable(checkpoint, error)
+    _require_readable(checkpoint)
+    raise DamagedError(first_line(error, longest=160))
+
+
+def confirmed(read: Callable[[], T]) -> T:
+    """Calls a function that reads a checkpoint, once more if it finds damage: that may have been a passing fault."""
+    try:
+        return read()
+    except DamagedError:
+        return read()
 
 
 def may_be_damage(error: Exception) -> bool:

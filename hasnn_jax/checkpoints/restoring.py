@@ -3,6 +3,7 @@
 Every array is read straight into its sharding, so that a state which fits only when sharded can be restored.
 """
 
+import functools
 import itertools
 import pathlib
 from typing import Any
@@ -11,7 +12,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.checkpoints import folders
-from hasnn_jax.checkpoints.damage import DamagedError, read_arrays
+from hasnn_jax.checkpoints.damage import DamagedError, confirmed, read_arrays
 from hasnn_jax.checkpoints.fingerprint import fingerprint, leaf_name, named_leaves
 from hasnn_jax.common.console import Say
 from hasnn_jax.common.errors import InputError, first_line
@@ -48,7 +49,8 @@ def restore_newest(
         try:
             _check_metrics(checkpoint)
             if state is None:
-                state = _read_state(checkpoint, like, shardings)
+                # All processes raise the same error, so that all of them read a second time, or none does.
+                state = confirmed(functools.partial(_read_state, checkpoint, like, shardings))
         except DamagedError as error:
             faults[step] = str(error)
     if steps and state is None:

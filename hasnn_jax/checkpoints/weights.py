@@ -9,7 +9,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.checkpoints import folders
-from hasnn_jax.checkpoints.damage import DamagedError, read_arrays
+from hasnn_jax.checkpoints.damage import DamagedError, confirmed, read_arrays
 from hasnn_jax.checkpoints.fingerprint import fingerprint
 from hasnn_jax.checkpoints.fit_weights import COLLECTIONS, Variables
 from hasnn_jax.common.errors import InputError
@@ -56,9 +56,9 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     try:
         if workdir is None:
-            variables, settings = read_arrays(checkpoint, to_numpy, needs="name")
+            variables, settings = confirmed(lambda: read_arrays(checkpoint, to_numpy, needs="name"))
         else:
-            variables, about = read_arrays(checkpoint, to_numpy, needs="fingerprint")
+            variables, about = confirmed(lambda: read_arrays(checkpoint, to_numpy, needs="fingerprint"))
             if fingerprint(variables) != about["fingerprint"]:
                 raise DamagedError("other numbers than were saved")
             settings = _settings_of_run(workdir)
