@@ -13,7 +13,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # its processes inherit the place
     _compiled = tempfile.TemporaryDirectory(prefix="hasnn_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"  # most tests compile many small programs
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 

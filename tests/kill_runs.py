@@ -44,10 +44,9 @@ class Run:
         with (self.workdir.parent / f"{self.workdir.name}.log").open("a") as log:
             overrides = (f"--config.{key}={value}" for key, value in settings.items())
             self.alive = several_processes.start(
-                ["train.py", "--workdir", self.workdir, *overrides],
+                [several_processes.TESTS / "narrow_train.py", "--workdir", self.workdir, *overrides],
                 devices=DEVICES[self.count],
                 count=self.count,
-                optimisation=3,
                 stdout=log,
                 stderr=log,
             )

@@ -9,14 +9,13 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import narrow_train  # noqa: F401 - makes the heads narrow
 from tiny_runs import tiny_config
 
-from hasnn_jax.models import vgg
 from hasnn_jax.training import processes
 
 STEPS = 20
 VGG, RESNET = {"model__name": "has8_vgg_b2_m2_d1"}, {"model__name": "has8_resnet10_b1", "model__stem": "small"}
-vgg.HEAD_WIDTHS = (64, 64)  # nothing here depends on how wide the head is, but for the time it takes
 RELEASED = {"model__spiking__spec": "as_released"}
 GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
 CASES = {

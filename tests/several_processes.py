@@ -10,11 +10,11 @@ TESTS = pathlib.Path(__file__).parent
 FLAGS = ("--coordinator={}", "--process_count={}", "--process_index={}")
 
 
-def start(arguments, *, devices, count, flags=FLAGS, optimisation=0, **popen):
+def start(arguments, *, devices, count, flags=FLAGS, **popen):
     """Starts Python with the arguments, `count` times; `flags` name where process 0 is, how many there are, and which.
 
-    A list of `subprocess.Popen`, which takes `popen`. The compiler's `optimisation` (0 to 3) would take longer than all
-    the arithmetic of a tiny model, where not every start finds the program compiled.
+    A list of `subprocess.Popen`, which takes `popen`. They compile without optimisation, which would take longer than
+    all the arithmetic of a tiny model.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -23,7 +23,7 @@ def start(arguments, *, devices, count, flags=FLAGS, optimisation=0, **popen):
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-        f"--xla_backend_optimization_level={optimisation}",
+        "--xla_backend_optimization_level=0",
         "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
     }
     started = []

@@ -9,6 +9,7 @@ import several_processes
 
 pytestmark = pytest.mark.slow
 
+NARROW_TRAIN = several_processes.TESTS / "narrow_train.py"
 LAYOUTS = {"one": {"devices": 1, "count": 1}, "eight": {"devices": 8, "count": 1}, "two": {"devices": 4, "count": 2}}
 SETTINGS = {
     "model.name": "has8_vgg_b1_m1_d1", "model.stem": "imagenet", "model.statistics_group": 32, "batch_size": 256,
@@ -19,7 +20,7 @@ SETTINGS = {
 def train(workdir, layout, **settings):
     """The losses of all steps so far."""
     overrides = [f"--config.{key}={value}" for key, value in {**SETTINGS, **settings}.items()]
-    said = several_processes.run(["train.py", "--workdir", workdir, *overrides], **LAYOUTS[layout])
+    said = several_processes.run([NARROW_TRAIN, "--workdir", workdir, *overrides], **LAYOUTS[layout])
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return said, np.array([line["loss"] for line in lines if line["split"] == "train"])
 

@@ -198,6 +198,7 @@ def test_another_configs_run_is_refused_and_left_alone(finished):
     assert listing(workdir) == before
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_kept_and_evaluated_by(tmp_path):
     outcome = train_and_evaluate(tiny_config(optim__average_decay=0.9), tmp_path)
     saved = saved_state(tmp_path, 10)
@@ -206,6 +207,7 @@ def test_averaged_weights_are_kept_and_evaluated_by(tmp_path):
     assert evaluate_weights(tiny_config(optim__average_decay=0.9), tmp_path)["loss"] == outcome["test_loss"]
 
 
+@pytest.mark.slow
 def test_in_bfloat16_only_synapses_are_and_what_accumulates_stays_float32(tmp_path):
     train_and_evaluate(tiny_config(model__dtype="bfloat16", optim__average_decay=0.9, epochs=1), tmp_path)
     saved = saved_state(tmp_path, 5)
@@ -215,6 +217,7 @@ def test_in_bfloat16_only_synapses_are_and_what_accumulates_stays_float32(tmp_pa
         assert dtypes <= {"float32", "int32"}, part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
