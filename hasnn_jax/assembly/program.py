@@ -1,5 +1,6 @@
 """The configured train program: schedule, optimizer and gradients over a mesh of devices."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from hasnn_jax.checkpoints.fit_weights import Variables
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.models import Model
 from hasnn_jax.training import optimizers
-from hasnn_jax.training.program import TrainProgram, gradients_over_mesh, make_program
+from hasnn_jax.training.mixing import draw_mix
+from hasnn_jax.training.program import DrawMix, TrainProgram, gradients_over_mesh, make_program
 
 
 def build_program(
@@ -38,6 +40,7 @@ def build_program(
         mesh,
         average_decay=config.optim.average_decay,
         fully_sharded=config.shard_parameters,
+        draw_mix=build_mixing(config),
     )
 
 
@@ -66,3 +69,11 @@ def build_gradients(config: ConfigDict, model: Model, mesh: Mesh) -> Callable[..
         accumulation_steps=config.accumulate,
         label_smoothing=config.optim.label_smoothing,
     )
+
+
+def build_mixing(config: ConfigDict) -> DrawMix | None:
+    """How a step draws the configured mixup or cutmix; None: images are not mixed."""
+    mixup, cutmix = config.optim.mixup, config.optim.cutmix
+    if mixup is None and cutmix is None:
+        return None
+    return functools.partial(draw_mix, seed=config.seed, mixup=mixup, cutmix=cutmix)

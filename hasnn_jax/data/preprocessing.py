@@ -9,6 +9,7 @@ import numpy as np
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.data import transforms
 from hasnn_jax.data.images import read_pixels
+from hasnn_jax.data.randaugment import randaugment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Preprocessing:
         trains on the same part that evaluation uses.
       flip: mirror training images left and right at random.
       shift: move training images by up to this many pixels at random.
+      randaugment: a number applies so many random operations to training images; see `randaugment`. None: none.
+      randaugment_magnitude: of these operations, a whole number from 0 to 30.
+      random_erasing: probability, 0..1, that a rectangle of a training image is blackened; see `transforms.erase`.
 
     Raises:
       InputError: `resize_shorter` is smaller than `image_size`.
@@ -35,6 +39,9 @@ class Preprocessing:
     crop_scale: float | None = None
     flip: bool = False
     shift: int = 0
+    randaugment: int | None = None
+    randaugment_magnitude: int = 9
+    random_erasing: float = 0.0
 
     def __post_init__(self):
         if self.resize_shorter is not None and self.resize_shorter < self.image_size:
@@ -76,6 +83,10 @@ class Preprocessing:
             image = transforms.flip_horizontally(image, generator)
         if self.shift:
             image = transforms.shift(image, self.shift, generator)
+        if self.randaugment:
+            image = randaugment(image, self.randaugment, self.randaugment_magnitude, generator)
+        if self.random_erasing:
+            image = transforms.erase(image, self.random_erasing, generator)
         return image
 
 

@@ -11,9 +11,11 @@ from jax.sharding import Mesh
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.training import sharding, steps
+from hasnn_jax.training.mixing import Mix
 from hasnn_jax.training.state import TrainState, create_state
 
 Gradients = Callable[..., Any]
+DrawMix = Callable[[jax.Array, int, int], Mix]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ def make_program(
     *,
     average_decay: float | None = None,
     fully_sharded: bool = False,
+    draw_mix: DrawMix | None = None,
 ) -> TrainProgram:
     """Puts a train program together.
 
@@ -55,12 +58,17 @@ def make_program(
       mesh: the devices; they need not be present.
       average_decay: of the moving average of the weights; None: no average is kept.
       fully_sharded: shard parameters, optimizer state and average; see `sharding.of_state`.
+      draw_mix: (step, height, width) -> how the step mixes its images; None: it does not.
     """
     begin = functools.partial(create_state, optimizer=optimizer, averaged=average_decay is not None)
     state = jax.eval_shape(begin, variables)
     shardings = sharding.of_state(state, mesh, fully_sharded=fully_sharded)
     step = functools.partial(
-        steps.train_step, gradients=gradients(shardings.params), optimizer=optimizer, average_decay=average_decay
+        steps.train_step,
+        gradients=gradients(shardings.params),
+        optimizer=optimizer,
+        average_decay=average_decay,
+        draw_mix=draw_mix,
     )
     over_batch, replicated = sharding.over_batch(mesh), sharding.replicated(mesh)
     return TrainProgram(
@@ -81,7 +89,7 @@ def gradients_over_mesh(
     accumulation_steps: int = 1,
     label_smoothing: float = 0.0,
 ) -> Callable[[Any], Gradients]:
-    """`steps.gradients` of a global batch: shardings of the params -> (params, batch_stats, batch) -> its results.
+    """`steps.gradients` of a global batch: shardings of the params -> (params, batch_stats, batch, mix) -> its results.
 
     Where no statistics group spans two devices, each device computes its own share, and the results are reduced once.
     Otherwise the compiler partitions the computation, which adds communication to every layer.
@@ -90,7 +98,8 @@ def gradients_over_mesh(
       apply: a Flax module's `apply`.
       mesh: the devices.
       batch_size: images per step, over all devices.
-      statistics_group: how many consecutive examples share batch statistics; None: the whole batch.
+      statistics_group: how many consecutive examples share batch statistics, and are mixed among themselves if images
+        are mixed; None: the whole batch.
       accumulation_steps: gradient accumulation steps per device.
       label_smoothing: see `steps.cross_entropy`.
 
@@ -98,7 +107,11 @@ def gradients_over_mesh(
       InputError: a device's share of the batch cannot be split into that many accumulation steps.
     """
     gradients = functools.partial(
-        steps.gradients, apply=apply, label_smoothing=label_smoothing, accumulation_steps=accumulation_steps
+        steps.gradients,
+        apply=apply,
+        label_smoothing=label_smoothing,
+        accumulation_steps=accumulation_steps,
+        mix_group=statistics_group,
     )
     if sharding.groups_stay_on_devices(statistics_group, batch_size, mesh, accumulation_steps):
         return functools.partial(sharding.on_each_device, gradients, mesh)

@@ -73,7 +73,8 @@ def on_each_device(gradients: Callable[..., Any], mesh: Mesh, param_shardings: A
     """Gradients of a global batch: every device computes those of its own share, and the results are reduced once.
 
     Args:
-      gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums); see `steps.gradients`.
+      gradients: (params, batch_stats, batch, mix) -> (gradients, batch_stats, sums); see `steps.gradients`. The mix is
+        the same for every device, and may be left out.
       mesh: the devices.
       param_shardings: of the parameters, and so of their gradients.
 
@@ -83,17 +84,20 @@ def on_each_device(gradients: Callable[..., Any], mesh: Mesh, param_shardings: A
     """
     specs = jax.tree.map(lambda sharding: sharding.spec, param_shardings)
 
-    def of_share(params, batch_stats, batch):
-        means, batch_stats, sums = gradients(params, batch_stats, batch)
+    def of_share(params, batch_stats, batch, *mix):
+        means, batch_stats, sums = gradients(params, batch_stats, batch, *mix)
         return jax.tree.map(_mean, means, specs), jax.tree.map(_mean, batch_stats), jax.lax.psum(sums, DATA)
 
-    return jax.shard_map(
-        of_share,
-        mesh=mesh,
-        in_specs=(WHOLE, WHOLE, PartitionSpec(DATA)),
-        out_specs=(specs, WHOLE, WHOLE),
-        check_vma=False,  # otherwise differentiation inserts reductions over the devices of its own
-    )
+    def of_batch(params, batch_stats, batch, *mix):
+        return jax.shard_map(
+            of_share,
+            mesh=mesh,
+            in_specs=(WHOLE, WHOLE, PartitionSpec(DATA), *(WHOLE for _ in mix)),
+            out_specs=(specs, WHOLE, WHOLE),
+            check_vma=False,  # otherwise differentiation inserts reductions over the devices of its own
+        )(params, batch_stats, batch, *mix)
+
+    return of_batch
 
 
 def _mean(x: jax.Array, spec: PartitionSpec = WHOLE) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from hasnn_jax.training.mixing import Mix, mix_images, mix_labels
 from hasnn_jax.training.state import TrainState, Window
 
 Apply = Callable[..., Any]  # a Flax module's `apply`
@@ -23,44 +24,56 @@ def unit_images(images: Array) -> Array:
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
-    """Softmax cross-entropy of each example: logits [B, N], labels [B] in 0..N-1 -> [B].
+    """Softmax cross-entropy of each example: logits [B, N], labels [B] in 0..N-1 or soft targets [B, N] -> [B].
 
     `smoothing` is the share of the label's probability that is spread over all N classes, as in PyTorch.
     """
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), smoothing)
-    return optax.softmax_cross_entropy(logits, targets)
+    if labels.ndim == 1:
+        labels = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return optax.softmax_cross_entropy(logits, optax.smooth_labels(labels.astype(logits.dtype), smoothing))
 
 
 def gradients(
     params: Any,
     batch_stats: Any,
     batch: Batch,
+    mix: Mix | None = None,
     *,
     apply: Apply,
     label_smoothing: float = 0.0,
     accumulation_steps: int = 1,
+    mix_group: int | None = None,
 ) -> tuple[Any, Any, Metrics]:
     """Gradients of the mean loss over a batch {"image": uint8 [B, H, W, C], "label": int32 [B], "replaced": bool [B]}.
 
     Args:
       params, batch_stats: the model's variables.
       batch: as above.
+      mix: how each image is mixed with another one; see `mixing`. None: images and labels stay as they are.
       apply: a Flax module's `apply`.
       label_smoothing: see `cross_entropy`.
       accumulation_steps: how many equal parts of consecutive examples the batch is computed in, one after the other, to
         save memory. Batch statistics are those of a part.
+      mix_group: how many consecutive examples are mixed among themselves, a divisor of a part's; None: all of a part.
 
     Returns:
-      (gradients, the updated batch_stats, sums over the batch: "loss", "correct" and "replaced", all floating).
+      (gradients, the updated batch_stats, sums over the batch: "loss", "correct" and "replaced", all floating). Of a
+      mixed image, "correct" counts the label with the greater share.
     """
 
     def mean_loss(params, part):
         variables = {"params": params, "batch_stats": batch_stats}
-        logits, updates = apply(variables, unit_images(part["image"]), train=True, mutable=["batch_stats"])
-        losses = cross_entropy(logits, part["label"], label_smoothing)
+        images, labels = unit_images(part["image"]), part["label"]
+        if mix is not None:
+            images = mix_images(images, mix, mix_group)
+        logits, updates = apply(variables, images, train=True, mutable=["batch_stats"])
+        targets = labels
+        if mix is not None:
+            targets, labels = mix_labels(labels, mix, logits.shape[-1], mix_group)
+        losses = cross_entropy(logits, targets, label_smoothing)
         sums = {
             "loss": jnp.sum(losses),
-            "correct": jnp.sum(jnp.argmax(logits, -1) == part["label"], dtype=losses.dtype),
+            "correct": jnp.sum(jnp.argmax(logits, -1) == labels, dtype=losses.dtype),
             "replaced": jnp.sum(part["replaced"], dtype=losses.dtype),
         }
         return jnp.mean(losses), (updates.get("batch_stats", {}), sums)
@@ -92,21 +105,25 @@ def train_step(
     gradients: Callable[..., tuple[Any, Any, Metrics]],
     optimizer: optax.GradientTransformation,
     average_decay: float | None = None,
+    draw_mix: Callable[[Array, int, int], Mix] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch.
 
     Args:
       state: may be donated.
       batch: see `gradients`.
-      gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums), such as `gradients` above.
+      gradients: (params, batch_stats, batch) -> (gradients, batch_stats, sums), such as `gradients` above. With
+        `draw_mix`, the fourth argument is the mix.
       optimizer: the one that `state.opt_state` belongs to.
       average_decay: share of the old average in the new one. In about the first 10 / (1 - decay) steps it is less.
+      draw_mix: (step, height, width) -> the step's mix; see `mixing.draw_mix`. None: images are not mixed.
 
     Returns:
       (the next state, {"loss": mean over the batch, "accuracy": 0..1, "gradient_norm": before clipping}). The metrics
       are added to the state's window too.
     """
-    grads, batch_stats, sums = gradients(state.params, state.batch_stats, batch)
+    mix = () if draw_mix is None else (draw_mix(state.step, *batch["image"].shape[1:3]),)
+    grads, batch_stats, sums = gradients(state.params, state.batch_stats, batch, *mix)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1

@@ -14,7 +14,9 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.data import Preprocessing, Reading, evaluation_batches, open_folder, train_batches
 
 BATCH, STEPS, EXAMPLES = 8, 50, 149  # a pass ends inside batches 18 and 37
-PREPROCESSING = Preprocessing(num_classes=3, image_size=16, crop_scale=0.3, flip=True, shift=2)
+PREPROCESSING = Preprocessing(
+    num_classes=3, image_size=16, crop_scale=0.3, flip=True, shift=2, randaugment=2, random_erasing=0.5
+)
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,17 @@ def test_batch_k_is_a_function_of_seed_and_k(examples, batch_size, start, seed):
     assert_same_batches(whole[start:], resumed)
 
 
+def test_what_is_off_draws_nothing_so_that_batches_stay_those_of_the_other_augmentations():
+    arguments = {"batch_size": 8, "seed": 5}
+    plain = take(train_batches(numbered_split(), preprocessing(flip=True, shift=1), **arguments), 10)
+    off = preprocessing(flip=True, shift=1, randaugment=None, randaugment_magnitude=30, random_erasing=0.0)
+    assert_same_batches(plain, take(train_batches(numbered_split(), off, **arguments), 10))
+    on = preprocessing(flip=True, shift=1, randaugment=1, random_erasing=0.5)
+    for a, b in zip(plain, take(train_batches(numbered_split(), on, **arguments), 10), strict=True):
+        np.testing.assert_array_equal(a["label"], b["label"])
+        assert not np.array_equal(a["image"], b["image"])
+
+
 def test_a_batch_may_be_one_example():
     labels = [
         int(batch["label"][0])
@@ -116,7 +127,8 @@ def test_augmentation_is_drawn_again_for_every_example_and_every_pass():
 @given(st.integers(1, 40), st.integers(1, 50))
 def test_evaluation_shows_every_example_once_in_order_and_masks_the_rest(examples, batch_size):
     split = numbered_split(examples)
-    batches = list(evaluation_batches(split, preprocessing(flip=True, shift=2), batch_size=batch_size))
+    augmented = preprocessing(flip=True, shift=2, randaugment=2, random_erasing=1.0)
+    batches = list(evaluation_batches(split, augmented, batch_size=batch_size))
     assert all(batch["image"].shape[0] == batch["label"].shape[0] == batch_size for batch in batches)
     mask = np.concatenate([batch["mask"] for batch in batches])
     assert mask.dtype == bool
