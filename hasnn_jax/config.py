@@ -62,6 +62,9 @@ def default_config() -> ConfigDict:
     config.data.crop_scale = placeholder(float)  # random resized crop of at least this share of the area; None: off
     config.data.flip = False  # mirror training images left and right at random
     config.data.shift = 0  # shift training images by up to so many pixels at random
+    config.data.randaugment = placeholder(int)  # random operations on each training image, 2 is usual; None: off
+    config.data.randaugment_magnitude = 9  # how strong these operations are, 0..30
+    config.data.random_erasing = 0.0  # probability that a rectangle of a training image is blackened
     config.data.workers = 0  # worker processes that read and decode; 0: threads of the main process
     config.data.on_bad_image = "stop"  # or "skip": replace an unreadable image by the next one, and count it
 
@@ -75,6 +78,8 @@ def default_config() -> ConfigDict:
         float
     )  # largest root mean square of each parameter's gradient; None: not clipped
     config.optim.label_smoothing = 0.0  # share of the label's probability that is spread over all classes
+    config.optim.mixup = placeholder(float)  # alpha of the Beta distribution of the images' shares (0.2); None: off
+    config.optim.cutmix = placeholder(float)  # the same (1.0); with mixup too, each step draws one of them evenly
     config.optim.average_decay = placeholder(float)  # of a moving average of the weights to evaluate with; None: off
 
     config.schedule = ConfigDict()
@@ -84,6 +89,7 @@ def default_config() -> ConfigDict:
     config.schedule.per_epoch = True  # change the learning rate once per epoch (the release); False: every step
 
     config.log_every_steps = 50
+    config.loggers = ("tensorboard",)  # of tensorboard, wandb, mlflow; metrics.jsonl is always written
     config.eval_every_epochs = 1
     config.save_every_epochs = 1
     config.keep_checkpoints = 2  # how many of the latest
@@ -95,7 +101,7 @@ def default_config() -> ConfigDict:
 # What may differ when a run is resumed in the same workdir.
 RESUMABLE = frozenset(
     {"epochs", "log_every_steps", "eval_every_epochs", "save_every_epochs", "keep_checkpoints", "data.data_dir",
-     "keep_best", "shard_parameters", "accumulate", "data.how_to_get", "data.workers"}
+     "keep_best", "shard_parameters", "accumulate", "data.how_to_get", "data.workers", "loggers"}
 )  # fmt: skip
 
 _POSITIVE_WHOLE = (
@@ -124,11 +130,27 @@ def validate(config: ConfigDict) -> None:
         _require(given, key, lambda v: v is None or v > 0, "a number above 0, or None")
     _require(given, "optim.label_smoothing", lambda v: 0 <= v < 1, "a number from 0 to below 1")
     _require(given, "optim.average_decay", lambda v: v is None or 0 < v < 1, "a number between 0 and 1, or None")
+    for key in ("optim.mixup", "optim.cutmix"):
+        _require(given, key, lambda v: v is None or v > 0, "a number above 0, or None")
     _require(given, "keep_best", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require_switch(given, "shard_parameters")
+    _require(given, "loggers", lambda v: isinstance(v, tuple), "a tuple of names, such as ('tensorboard', 'wandb')")
     _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
     _require(given, "data.crop_scale", lambda v: v is None or 0 < v <= 1, "a share above 0, up to 1, or None")
+    _require(
+        given,
+        "data.randaugment",
+        lambda v: v is None or (isinstance(v, int) and v >= 1),
+        "1 or more operations, or None",
+    )
+    _require(
+        given,
+        "data.randaugment_magnitude",
+        lambda v: isinstance(v, int) and 0 <= v <= 30,
+        "a whole number from 0 to 30",
+    )
+    _require(given, "data.random_erasing", lambda v: 0 <= v <= 1, "a probability from 0 to 1")
     _require(given, "data.workers", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "data.on_bad_image", lambda v: v in ("stop", "skip"), "stop or skip")
     _require(
@@ -144,6 +166,14 @@ def validate(config: ConfigDict) -> None:
         lambda v: v is None or (isinstance(v, int) and v >= 1 and config.batch_size % v == 0),
         f"a divisor of the batch size of {config.batch_size}, or None for the whole batch",
     )
+    group = config.model.statistics_group or config.batch_size
+    for key in ("optim.mixup", "optim.cutmix"):
+        _require(
+            given,
+            key,
+            lambda v: v is None or group > 1,
+            "None, or 2 or more images in a batch and in config.model.statistics_group, to be mixed with each other",
+        )
     _require(given, "model.init_head", lambda v: v in ("keep", "fresh"), "keep or fresh")
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 

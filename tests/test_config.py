@@ -180,9 +180,14 @@ INVALID = {
     "optim.clip_norm": (0.0, -1.0, math.nan, math.inf),
     "optim.clip_rms": (0.0, -1.0, math.nan, math.inf),
     "optim.label_smoothing": (-0.1, 1.0, math.nan),
+    "optim.mixup": (0.0, -0.2, math.nan, math.inf),
+    "optim.cutmix": (0.0, -1.0, math.nan, math.inf),
     "schedule.warmup_epochs": (-1, 0.5),
     "schedule.warmup_start": (-0.1, 1.1, math.nan),
     "data.shift": (-1, 0.5),
+    "data.randaugment": (0, -1, 1.5),
+    "data.randaugment_magnitude": (-1, 31, 4.5),
+    "data.random_erasing": (-0.1, 1.1, math.nan),
     "model.statistics_group": (0, -4, 3, 32),  # the batch is 16
     "model.dtype": ("float16", "int8", ""),
 }
@@ -207,9 +212,14 @@ VALID = {
     "optim.clip_norm": (None, 1e-3, 5),
     "optim.clip_rms": (None, 1e-3, 5),
     "optim.label_smoothing": (0.0, 0.99),
+    "optim.mixup": (None, 0.2, 1),
+    "optim.cutmix": (None, 0.2, 1),
     "schedule.warmup_epochs": (0, 500),
     "schedule.warmup_start": (None, 0.0, 1.0),
     "data.shift": (0, 4),
+    "data.randaugment": (None, 1, 3),
+    "data.randaugment_magnitude": (0, 9, 30),
+    "data.random_erasing": (0.0, 0.25, 1.0),
     "model.statistics_group": (None, 1, 4, 16),
     "model.dtype": ("float32", "bfloat16"),
 }
@@ -225,3 +235,10 @@ def test_the_bound_of_the_seed_is_said():
         InputError, match=r"^config\.seed: expected .*(2\*\*32|4294967295|4294967296).*; got 4294967296$"
     ):
         validate(with_value("seed", 2**32))
+
+
+@pytest.mark.parametrize("key", ["optim.mixup", "optim.cutmix"])
+@pytest.mark.parametrize("alone", [{"batch_size": 1}, {"model__statistics_group": 1}])
+def test_mixing_needs_two_images_in_a_group(key, alone):
+    with pytest.raises(InputError, match=rf"^config\.{key}: expected None, or 2 or more images .*; got 0\.2$"):
+        validate(changed(**alone, **{key.replace(".", "__"): 0.2}))

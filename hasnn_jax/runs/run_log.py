@@ -2,6 +2,8 @@
 
 import contextlib
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hasnn_jax.common.progress import StepProgress
 from hasnn_jax.runs.metrics import MetricWriter
@@ -16,12 +18,24 @@ class RunLog:
       total: steps in the whole run.
       start: steps done before; see `MetricWriter.from_step`.
       batch_size: images per step, over all processes.
+      loggers: names of those that get the metrics, besides `metrics.jsonl`.
+      settings: the config that they record, dotted keys to plain values.
     """
 
-    def __init__(self, workdir: pathlib.Path, total: int, start: int, batch_size: int):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        total: int,
+        start: int,
+        batch_size: int,
+        loggers: Sequence[str],
+        settings: Mapping[str, Any],
+    ):
         self.workdir = workdir
         self._open = contextlib.ExitStack()
-        self._writer = self._open.enter_context(MetricWriter(workdir, start)) if processes.is_main() else None
+        self._writer = MetricWriter(workdir, start, loggers, settings) if processes.is_main() else None
+        if self._writer is not None:
+            self._open.enter_context(self._writer)
         self.progress = self._open.enter_context(StepProgress(total, start, batch_size, shown=processes.is_main()))
         self._train = self._test = ""  # the latest metrics, formatted
         self._replaced = 0
@@ -29,8 +43,8 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._open.close()
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
 
     def train(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
         """Records means over the steps since the last log point; "replaced" counts unreadable images."""
@@ -46,6 +60,11 @@ class RunLog:
         self._test += f" ({metrics['unreadable']:,} unreadable images left out)" if "unreadable" in metrics else ""
         self._write(step, epoch, "test", metrics)
         self.progress.report(self._latest(), news=self._test)
+
+    def summarise(self, values: Mapping[str, float]) -> None:
+        """Passes the final values of a complete run to the loggers."""
+        if self._writer is not None:
+            self._writer.summarise(values)
 
     def say(self, text: str) -> None:
         """A line that stays on the screen."""
