@@ -1,0 +1,176 @@
+"""Measures what a model does with images: operations of each layer, spike rates, dead and saturated neurons."""
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from hasnn_jax.analysis.layer_calls import has_time_axis, visiting, watched_neurons
+from hasnn_jax.analysis.operations import count_inputs, effective_operations
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.models import Model
+from hasnn_jax.models.layers import Encoder
+
+
+@dataclasses.dataclass(frozen=True)
+class Operations:
+    """Effective operations of one layer, summed over all images; see `hasnn_jax.analysis.operations`.
+
+    Attributes:
+      acs, macs: of each time step; the ANN path has one step.
+    """
+
+    acs: tuple[int, ...]
+    macs: tuple[int, ...]
+
+    @property
+    def synaptic(self) -> int:
+        """Synaptic operations: ACs and MACs of all steps."""
+        return sum(self.acs) + sum(self.macs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spikes:
+    """Spikes of one spiking activation or encoder over all images.
+
+    Attributes:
+      size: neurons, or values of the encoder's input: one image's H * W * C.
+      rates: for each time step, the share of values other than zero, in [0, 1].
+      dead: how many were zero in all time steps of all images.
+      saturated: how many were other than zero in all time steps of all images.
+    """
+
+    size: int
+    rates: tuple[float, ...]
+    dead: int
+    saturated: int
+
+    @property
+    def rate(self) -> float:
+        """The mean over the time steps."""
+        return sum(self.rates) / len(self.rates)
+
+
+@dataclasses.dataclass(frozen=True)
+class Activity:
+    """What was measured.
+
+    Attributes:
+      images: how many images.
+      layers: operations of each convolution and linear layer, by its name.
+      neurons: spikes of each spiking activation, by the name of the convolution or linear layer in front of it.
+      encoders: spikes of each encoder, by its name; step t has the plane that `BitPlaneCoding.time_of` maps to t.
+        All three are in the order in which the model calls them.
+    """
+
+    images: int
+    layers: dict[str, Operations]
+    neurons: dict[str, Spikes]
+    encoders: dict[str, Spikes]
+
+
+def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterable[Array | np.ndarray]) -> Activity:
+    """Runs a model in evaluation and counts. Only one batch is in memory at a time; each batch shape is compiled once.
+
+    With the value range "running" or "example" the result does not depend on the batch size. With "batch" the planes
+    of an image depend on its batch, as they do in evaluation.
+
+    Args:
+      model: from `create_model`.
+      variables: its "params" and "batch_stats".
+      batches: images [B, H, W, C], floating in [0, 1]; B may differ.
+
+    Raises:
+      InputError: there is no image, or images do not fit the model.
+    """
+    images, totals = 0, None
+    for batch in batches:
+        if not len(batch):
+            continue
+        images += len(batch)
+        counted = _on_host(jax.device_get(_count(model, variables, batch)))
+        totals = counted if totals is None else _added(totals, counted)
+    if totals is None:
+        raise InputError("no images to measure: expected at least one")
+    return Activity(
+        images,
+        {name: _operations(counts, variables["params"], name) for name, counts in totals["layers"].items()},
+        {name: _spikes(counts, images) for name, counts in totals["neurons"].items()},
+        {name: _spikes(counts, images) for name, counts in totals["encoders"].items()},
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _count(model, variables, images):
+    # A plain dict would come back from `jax.jit` sorted by name.
+    found: dict[str, OrderedDict[str, Any]] = {kind: OrderedDict() for kind in ("layers", "neurons", "encoders")}
+    latest = ""
+
+    def visit(name, layer, x, y):
+        nonlocal latest
+        if isinstance(layer, Encoder):
+            found["encoders"][name] = _spike_counts(y)
+        else:
+            latest = name
+            found["layers"][name] = count_inputs(layer, x if has_time_axis(layer, x) else x[None])
+        return y
+
+    def watch(spikes):
+        found["neurons"][latest] = _spike_counts(spikes)
+
+    with visiting(visit):
+        watched_neurons(model, watch).apply(variables, images, train=False)
+    return found
+
+
+def _spike_counts(spikes: Array) -> dict[str, Array]:
+    fired = spikes != 0  # [T, B, ...]
+    every = tuple(range(1, fired.ndim))
+    return {
+        # A sum over each image is exact in int32; the sum over the images follows in int64.
+        "per_image": jnp.sum(fired, axis=every[1:], dtype=jnp.int32),
+        "ever": jnp.any(fired, axis=(0, 1)),
+        "always": jnp.all(fired, axis=(0, 1)),
+    }
+
+
+def _on_host(counted):
+    """One batch's counts in int64, summed over its images."""
+
+    def summed(spikes):
+        per_step = spikes["per_image"].sum(axis=1, dtype=np.int64)
+        return {"per_step": per_step, "ever": spikes["ever"], "always": spikes["always"]}
+
+    def widened(counts):
+        return counts.astype(np.int64)
+
+    kinds = {"layers": widened, "neurons": summed, "encoders": summed}
+    return {kind: OrderedDict((n, change(c)) for n, c in counted[kind].items()) for kind, change in kinds.items()}
+
+
+def _added(totals, counted):
+    """The counts of more images: sums, "in some image" and "in every image"."""
+
+    def joined(path, old, new):
+        joins = {"ever": np.logical_or, "always": np.logical_and}
+        return joins.get(path[-1].key, np.add)(old, new)
+
+    return jax.tree_util.tree_map_with_path(joined, totals, counted)
+
+
+def _operations(counts, params, name) -> Operations:
+    layer = functools.reduce(lambda tree, key: tree[key], name.split("/"), params)
+    acs, macs = effective_operations(counts, np.asarray(layer["kernel"])).T.tolist()
+    return Operations(tuple(acs), tuple(macs))
+
+
+def _spikes(counts, images) -> Spikes:
+    size = counts["ever"].size
+    rates = (counts["per_step"] / (size * images)).tolist()
+    return Spikes(size, tuple(rates), int(np.sum(~counts["ever"])), int(np.sum(counts["always"])))

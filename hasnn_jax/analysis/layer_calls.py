@@ -1,0 +1,59 @@
+"""Lets a function see every convolution, linear layer, encoder and spiking neuron of a model while it runs.
+
+Nothing in the models changes: `flax.linen.intercept_methods` shows the layers' inputs and outputs, and a copy of the
+model with another neuron shows the spikes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from flax import linen as nn
+from jax import Array
+
+from hasnn_jax import core
+from hasnn_jax.models import Model
+from hasnn_jax.models.layers import Conv, Dense, Encoder
+
+Visitor = Callable[[str, Any, Array, Array], Array]
+"""(layer's name, layer, its input, its output) -> the output to go on with, usually the same."""
+
+
+def visiting(visitor: Visitor) -> AbstractContextManager[Any]:
+    """A context in which `visitor` is called after every call of a `Conv`, `Dense` or `Encoder`.
+
+    Names are the paths of the modules, such as "stage1_block1/snn/conv2". Inputs are [B, H, W, C] or [B, C] in the
+    ANN path, and have a time axis in front in the spiking path.
+    """
+
+    def intercept(call, arguments, keywords, context):
+        output = call(*arguments, **keywords)
+        if context.method_name == "__call__" and isinstance(context.module, Conv | Dense | Encoder):
+            return visitor("/".join(context.module.path), context.module, arguments[0], output)
+        return output
+
+    return nn.intercept_methods(intercept)
+
+
+def watched_neurons(model: Model, watcher: Callable[[Array], None]) -> Model:
+    """The same model with `watcher` called with the spikes [T, B, ...] of every spiking activation, in order."""
+    spiking = model.layers.spiking
+    watched = dataclasses.replace(spiking, neuron=_Watched(neuron=spiking.neuron, watcher=watcher))
+    return model.clone(layers=dataclasses.replace(model.layers, spiking=watched))
+
+
+def has_time_axis(layer: Conv | Dense, x: Array) -> bool:
+    """Whether an input of a layer has a time axis in front, as all inputs in the spiking path have."""
+    return x.ndim == (5 if isinstance(layer, Conv) else 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Watched(core.Neuron):
+    neuron: core.Neuron = core.IF()
+    watcher: Callable[[Array], None] = lambda spikes: None
+
+    def __call__(self, currents: Array) -> Array:
+        spikes = self.neuron(currents)
+        self.watcher(spikes)
+        return spikes
