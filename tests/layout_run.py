@@ -8,8 +8,8 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import narrow_train  # noqa: F401 - makes the heads narrow
+import numpy as np
 from tiny_runs import tiny_config
 
 from hasnn_jax.training import processes

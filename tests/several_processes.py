@@ -22,8 +22,7 @@ def start(arguments, *, devices, count, flags=FLAGS, **popen):
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-        "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
         "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
     }
     started = []

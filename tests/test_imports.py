@@ -27,13 +27,25 @@ MAY_ENTER = {
     "interop": {"common", "core", "models", "checkpoints"},
     "analysis": {"common", "core", "models"},
     "assembly": {"common", "config", "models", "data", "training", "checkpoints"},
+    "inference": {"common", "models", "data", "training", "checkpoints", "assembly"},
     "runs": {"common", "config", "models", "data", "training", "checkpoints", "analysis", "assembly"},
     "planning": {"common", "config", "models", "data", "training", "assembly"},
-    "commands": {"common", "config", "data", "training", "interop", "runs", "planning", "__version__"},
+    "commands": {
+        "common",
+        "config",
+        "data",
+        "training",
+        "interop",
+        "inference",
+        "analysis",
+        "runs",
+        "planning",
+        "__version__",
+    },
     "config": {"common"},
     "trainer": {"runs"},
     "__main__": {"commands"},
-    "": {"core", "models", "common"},  # hasnn_jax/__init__.py
+    "": {"core", "models", "common", "inference"},  # hasnn_jax/__init__.py
 }
 # Packages beyond the standard library: for the strict rooms all that they may use, for the others what they may not.
 ONLY = {
@@ -51,10 +63,11 @@ NEVER = {
     "analysis": {"grain", "tensorflow_datasets", "tensorflow"} | CONFIGS,
     "interop": {"grain", "tensorflow_datasets", "tensorflow"} | CONFIGS,
     "assembly": {"grain", "tensorflow_datasets", "orbax", "matplotlib"} | FRAMEWORKS,
+    "inference": {"grain", "tensorflow_datasets", "orbax", "optax", "matplotlib"} | FRAMEWORKS | CONFIGS,
     "runs": {"grain", "tensorflow_datasets", "orbax", "matplotlib"} | FRAMEWORKS,
     "planning": {"grain", "tensorflow_datasets", "matplotlib", "tensorboardX", "libtpu"} | FRAMEWORKS,
 }
-HEAVY = ("matplotlib", "tensorflow_datasets", "tensorflow", "torch", "tensorboardX", "grain")
+HEAVY = ("matplotlib", "tensorflow_datasets", "tensorflow", "torch", "tensorboardX", "grain", "wandb", "mlflow")
 SLOW = ("orbax", "optax", "PIL")  # to import, besides the heavy ones
 
 

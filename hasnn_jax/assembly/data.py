@@ -1,10 +1,14 @@
 """The configured data set, and how its images are preprocessed and read."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 from ml_collections import ConfigDict
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import call_with, look_up
+from hasnn_jax.config import default_config, flatten
 from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source
 
 
@@ -15,6 +19,18 @@ def open_source(settings: ConfigDict) -> Source:
       InputError: an unknown source, or one that cannot be opened; see the functions in `hasnn_jax.data.SOURCES`.
     """
     return call_with(look_up("data source", settings.source, SOURCES), settings)
+
+
+def source_of_run(settings: Mapping[str, Any]) -> Source:
+    """Opens the data set of a run whose resolved config (dotted keys to values) is given.
+
+    Raises:
+      InputError: it cannot be opened.
+    """
+    config = default_config()
+    with config.unlocked():
+        config.update_from_flattened_dict({key: value for key, value in settings.items() if key in flatten(config)})
+    return open_source(config.data)
 
 
 def require_classes(source: Source, num_classes: int) -> None:

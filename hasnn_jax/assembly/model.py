@@ -1,6 +1,7 @@
 """The configured model, its initial variables, and the weights that it starts from."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from hasnn_jax.checkpoints.fit_weights import Variables, fit_weights
 from hasnn_jax.checkpoints.weights import load_weights
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.config import default_config, flatten
 from hasnn_jax.models import Model, create_model, spiking_spec
 
 
@@ -24,6 +26,18 @@ def build_model(settings: ConfigDict, num_classes: int) -> Model:
         statistics_group=settings.statistics_group,
         dtype=jnp.dtype(settings.dtype),
     )
+
+
+def model_of_weights(settings: Mapping[str, Any]) -> Model:
+    """The model that weights belong to, from the settings that `load_weights` returns with them.
+
+    Weights that say nothing of their spiking paths are converted ones, whose spec is the release's.
+    """
+    known = default_config().model
+    given = {key: value for key, value in settings.items() if key in flatten(known)}
+    with known.unlocked():
+        known.update_from_flattened_dict({"spiking.spec": "as_released", **given})
+    return build_model(known, settings["num_classes"])
 
 
 def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:

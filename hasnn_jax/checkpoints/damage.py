@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from orbax.checkpoint import v1 as ocp
 
+from hasnn_jax.checkpoints.metadata import require_known_format
 from hasnn_jax.checkpoints.quiet_orbax import read_quietly
 from hasnn_jax.common.errors import InputError, first_line
 
@@ -45,11 +46,12 @@ def read_arrays(checkpoint: pathlib.Path, target: Callable[[Any], Any], needs: s
 
     Raises:
       DamagedError: the checkpoint is damaged.
-      InputError: it cannot be read for another reason.
+      InputError: it cannot be read for another reason, or was written by a newer version.
     """
 
     def read() -> tuple[Any, dict[str, Any]]:
         about = ocp.metadata(checkpoint)
+        require_known_format(about.custom_metadata or {}, checkpoint)
         if needs not in (about.custom_metadata or {}):
             raise ValueError(f"its metadata lack the {needs}")
         return ocp.load(checkpoint, target(about.metadata)), dict(about.custom_metadata)
@@ -58,6 +60,8 @@ def read_arrays(checkpoint: pathlib.Path, target: Callable[[Any], Any], needs: s
     if result is not None:
         return result
     assert error is not None
+    if isinstance(error, InputError):
+        raise error
     if not may_be_damage(error):
         raise _unreadable(checkpoint, error)
     _require_readable(checkpoint)

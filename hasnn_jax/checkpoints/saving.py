@@ -5,13 +5,14 @@ Each checkpoint carries the fingerprint of its arrays, by which damage is found 
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
 from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.fingerprint import fingerprint
+from hasnn_jax.checkpoints.metadata import metadata
 from hasnn_jax.common.errors import InputError, first_line, is_disk_full
 from hasnn_jax.training import processes
 from hasnn_jax.training.state import TrainState
@@ -29,10 +30,12 @@ class Checkpoints:
       directory: of the checkpoints; made if it does not exist.
       keep: how many of the latest to keep.
       keep_best: how many of those with the highest accuracy to keep in addition.
+      classes: class names, saved with every checkpoint.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int, keep_best: int = 0):
+    def __init__(self, directory: pathlib.Path, keep: int, keep_best: int = 0, classes: Sequence[str] | None = None):
         self.directory = directory.absolute()
+        self._classes = classes
         retained = [policies.LatestN(keep)]
         if keep_best:
             retained.append(
@@ -79,7 +82,7 @@ class Checkpoints:
                     state,
                     force=True,
                     metrics=None if accuracy is None else {"accuracy": accuracy},
-                    custom_metadata={"fingerprint": fingerprint(state)},
+                    custom_metadata=metadata(self._classes, fingerprint=fingerprint(state)),
                 )
 
     def finish(self) -> None:

@@ -1,7 +1,7 @@
 """A model's variables alone, as an Orbax checkpoint that says which model they belong to."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,17 +12,22 @@ from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.damage import DamagedError, confirmed, read_arrays
 from hasnn_jax.checkpoints.fingerprint import fingerprint
 from hasnn_jax.checkpoints.fit_weights import COLLECTIONS, Variables
+from hasnn_jax.checkpoints.metadata import metadata
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 
 
-def save_weights(path: pathlib.Path, variables: Variables, settings: Mapping[str, Any]) -> None:
+def save_weights(
+    path: pathlib.Path, variables: Variables, settings: Mapping[str, Any], classes: Sequence[str] | None = None
+) -> None:
     """Saves variables in their own dtypes; the folder appears under its name when it is complete.
 
     Args:
       path: a folder that does not exist yet.
       variables: {"params": ..., "batch_stats": ...} of arrays.
-      settings: what the model was created with: "name" and the others as in `config.model`, and "num_classes".
+      settings: what the model was created with: "name" and the others as in `config.model`, and "num_classes"; and how
+        images are preprocessed: "image_size" and "resize_shorter" as in `config.data`.
+      classes: class names, where they are known.
 
     Raises:
       InputError: something exists at that path.
@@ -31,7 +36,7 @@ def save_weights(path: pathlib.Path, variables: Variables, settings: Mapping[str
         raise InputError(f"{path}: exists already; remove it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        ocp.save(temporary, jax.tree.map(np.asarray, dict(variables)), custom_metadata=dict(settings))
+        ocp.save(temporary, jax.tree.map(np.asarray, dict(variables)), custom_metadata=metadata(classes, **settings))
 
 
 def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -41,7 +46,8 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     which the run evaluates.
 
     Returns:
-      ({"params": ..., "batch_stats": ...} of NumPy arrays, the settings that the model was created with).
+      ({"params": ..., "batch_stats": ...} of NumPy arrays, the settings as in `save_weights`, with "classes" where the
+      weights have class names).
 
     Raises:
       InputError: there are no weights, or they are damaged or cannot be read.
@@ -57,11 +63,12 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         if workdir is None:
             variables, settings = confirmed(lambda: read_arrays(checkpoint, to_numpy, needs="name"))
+            settings.pop("format", None)
         else:
             variables, about = confirmed(lambda: read_arrays(checkpoint, to_numpy, needs="fingerprint"))
             if fingerprint(variables) != about["fingerprint"]:
                 raise DamagedError("other numbers than were saved")
-            settings = _settings_of_run(workdir)
+            settings = _settings_of_run(workdir) | {key: about[key] for key in about.keys() & {"classes"}}
     except DamagedError as error:
         advice = "copy it again" if workdir is None else "resuming the run moves it aside and uses the one before"
         raise InputError(f"{checkpoint}: is damaged ({error}); {advice}") from None
@@ -73,4 +80,4 @@ def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _settings_of_run(workdir: pathlib.Path) -> dict[str, Any]:
     config = folders.read_config(workdir)
     settings = {key.removeprefix("model."): value for key, value in config.items() if key.startswith("model.")}
-    return {**settings, "num_classes": config["data.num_classes"]}
+    return {**settings, **{key: config.get(f"data.{key}") for key in ("num_classes", "image_size", "resize_shorter")}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hasnn_jax.commands.command import Command, Options
+from hasnn_jax.commands.run_options import read_class_names
 from hasnn_jax.common.errors import InputError
 
 PATHS = ("ann", "snn")
@@ -19,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="such as has8_resnet_b32_m2_d4; not needed for the way back")
     parser.add_argument("--num_classes", type=int, metavar="N", help="not needed for the way back")
     parser.add_argument("--stem", default="imagenet", choices=["imagenet", "small"], help="default: %(default)s")
+    parser.add_argument(
+        "--image_size", type=int, default=224, metavar="PIXELS", help="of the model's images; default: %(default)s"
+    )
+    parser.add_argument("--classes", type=pathlib.Path, metavar="FILE", help="class names to store, one a line")
     parser.add_argument("--paths", nargs="+", default=PATHS, choices=PATHS, help="default: ann snn")
 
 
@@ -39,8 +44,10 @@ def run(options: Options) -> None:
             "num_classes": options.num_classes,
             "stem": options.stem,
             "paths": options.paths,
+            "image_size": options.image_size,
         }
-        written = to_checkpoint(options.weights, options.output, settings)
+        classes = None if options.classes is None else read_class_names(options.classes)
+        written = to_checkpoint(options.weights, options.output, settings, classes)
         print(f"{options.output}: {written.parameters:,} parameters of {written.model}, {options.num_classes} classes")
         print(_next_steps(options.output, settings))
     except OSError as error:

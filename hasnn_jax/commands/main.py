@@ -4,13 +4,16 @@ import sys
 from collections.abc import Sequence
 
 from hasnn_jax import __version__
-from hasnn_jax.commands import convert, evaluate, plan, prepare, train
+from hasnn_jax.commands import analyse, convert, evaluate, export, plan, predict, prepare, train
 from hasnn_jax.commands.command import run_command
 from hasnn_jax.common.lookup import unknown_name
 
 COMMANDS = {
     "train": train.COMMAND,
     "evaluate": evaluate.COMMAND,
+    "predict": predict.COMMAND,
+    "analyse": analyse.COMMAND,
+    "export": export.COMMAND,
     "prepare": prepare.COMMAND,
     "convert": convert.COMMAND,
     "plan": plan.COMMAND,

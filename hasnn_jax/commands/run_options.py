@@ -1,10 +1,15 @@
-"""What `hasnn train` and `hasnn evaluate` share: the workdir, several processes, and compiled programs kept on disk."""
+"""What commands that run models share: the workdir or weights, several processes, compiled programs kept on disk."""
 
 import argparse
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from hasnn_jax.commands.command import Options
+from hasnn_jax.common.errors import InputError
+
+if TYPE_CHECKING:
+    from hasnn_jax.inference.loaded_model import LoadedModel
 
 COMPILED = "~/.cache/hasnn_jax"  # JAX_COMPILATION_CACHE_DIR names another place
 
@@ -22,11 +27,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def start(options: Options) -> pathlib.Path:
     """Connects the processes and sets JAX's compilation cache up; returns the workdir."""
-    import jax
-
     from hasnn_jax.training import processes
+
+    _keep_compiled()
+    processes.start(options.coordinator, options.process_count, options.process_index)
+    return pathlib.Path(options.workdir or pathlib.Path("runs") / options.config_file.stem)
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Declares the weights of a trained model, and what older or converted ones do not say."""
+    parser.add_argument(
+        "weights",
+        type=pathlib.Path,
+        metavar="WEIGHTS",
+        help="a run's workdir, one of its checkpoints (WORKDIR/checkpoints/STEP), or converted weights",
+    )
+    parser.add_argument(
+        "--classes", type=pathlib.Path, metavar="FILE", help="class names, one a line, for weights that have none"
+    )
+    parser.add_argument(
+        "--image_size", type=int, metavar="PIXELS", help="resize images to that; by default what the weights say"
+    )
+
+
+def load_model(options: Options) -> "LoadedModel":
+    """Loads the weights that `add_weights` declares."""
+    from hasnn_jax.inference.loading import load
+
+    _keep_compiled()
+    classes = None if options.classes is None else read_class_names(options.classes)
+    return load(options.weights, classes=classes, image_size=options.image_size)
+
+
+def read_class_names(file: pathlib.Path) -> list[str]:
+    """The lines of a file of class names, without empty ones at the end.
+
+    Raises:
+      InputError: it cannot be read as text, or an empty line stands between names.
+    """
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--classes {file}: cannot be read ({error})") from None
+    if "" in names or not names:
+        raise InputError(
+            f"--classes {file}: expected a class name on each line; line {names.index('') + 1 if names else 1} is empty"
+        )
+    return names
+
+
+def require_new_file(file: pathlib.Path) -> None:
+    """Raises InputError if something exists at that path, or its folder does not."""
+    if file.exists():
+        raise InputError(f"{file}: exists already; remove it, or choose another name")
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"{file}: its folder does not exist; make it first")
+
+
+def _keep_compiled() -> None:
+    import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(COMPILED).expanduser()))
-    processes.start(options.coordinator, options.process_count, options.process_index)
-    return pathlib.Path(options.workdir or pathlib.Path("runs") / options.config_file.stem)

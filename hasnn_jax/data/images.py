@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hasnn_jax.common.errors import InputError
 
@@ -49,7 +49,7 @@ def read_pixels(image: bytes | np.ndarray, size: int, choose: Choose, name: str)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError(f"{name}: has more than {MAX_PIXELS:,} pixels; scale it down or remove it") from None
     except Exception as error:  # Pillow raises many kinds of errors for a damaged file, even struct.error
-        raise UnreadableImageError(f"{name}: cannot be read as an image ({error}); replace or remove it") from None
+        raise UnreadableImageError(f"{name}: {_not_an_image(error)}; replace or remove it") from None
 
 
 def check_header(file: BinaryIO, name: str) -> None:
@@ -58,12 +58,17 @@ def check_header(file: BinaryIO, name: str) -> None:
         with Image.open(file) as image:
             width, height = image.size
     except Exception as error:  # Pillow raises many kinds of errors for a damaged header
-        reason = f"cannot be read as an image ({error})" if file.seek(0, io.SEEK_END) else "is empty"
+        reason = _not_an_image(error) if file.seek(0, io.SEEK_END) else "is empty"
         raise UnreadableImageError(f"{name}: {reason}; replace or remove it") from None
     if not 0 < width * height <= MAX_PIXELS:
         raise UnreadableImageError(
             f"{name}: has {width} x {height} pixels; expected 1 to {MAX_PIXELS:,}; scale it down or remove it"
         )
+
+
+def _not_an_image(error: Exception) -> str:
+    unknown = isinstance(error, UnidentifiedImageError)  # whose text names a buffer in memory
+    return f"cannot be read as an image ({'its format is not recognised' if unknown else error})"
 
 
 def _read_array(image: np.ndarray, size: int, choose: Choose, name: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from hasnn_jax.analysis.curves import plot_curves
+from hasnn_jax.analysis.layer_costs import PATHS, model_cost
 from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.common.console import format_duration, say
 from hasnn_jax.common.files import replacing
@@ -31,6 +32,7 @@ class RunDescription:
       model: its name.
       paths: of the model, "ann" and "snn".
       parameters: how many numbers are trained.
+      macs: dense multiply-accumulates for one image by path, all time steps; see `hasnn_jax.analysis.layer_costs`.
       source: the data set.
       sharded: whether parameters are sharded over the devices.
       suggested_group: a statistics group that would avoid communication in every layer; None where there is none.
@@ -39,6 +41,7 @@ class RunDescription:
     model: str
     paths: tuple[str, ...]
     parameters: int
+    macs: dict[str, int]
     source: Source
     sharded: bool
     suggested_group: int | None
@@ -52,10 +55,12 @@ class RunDescription:
 def describe(config: ConfigDict, setup: RunSetup, state: TrainState) -> RunDescription:
     """The description of a configured run; `state` may be shapes and dtypes only."""
     local = sharding.groups_stay_on_devices(config.model.statistics_group, config.batch_size, setup.mesh)
+    cost = model_cost(setup.model, setup.preprocessing.image_shape(setup.source.train[0]))
     return RunDescription(
         config.model.name,
         tuple(config.model.paths),
         sum(p.size for p in jax.tree.leaves(state.params)),
+        {path: cost.macs(path) for path in PATHS},
         setup.source,
         config.shard_parameters,
         None if local else config.batch_size // jax.device_count(),
@@ -78,6 +83,8 @@ def announce(log: RunLog, about: RunDescription, start: int, total: int) -> None
     for remark in source.remarks:
         log.say(f"         {remark}")
     log.say(f"model    {about.model}: {about.parameters:,} parameters, paths {' + '.join(about.paths)}")
+    per_path = ", ".join(f"{macs / 1e6:,.4g} M ({path})" for path, macs in about.macs.items() if macs)
+    log.say(f"         multiply-accumulates an image, without regard to zeros: {per_path}")
     log.say(f"devices  {devices}" + (", parameters sharded" if about.sharded else ""))
     if about.suggested_group is not None:
         log.say(
@@ -91,10 +98,11 @@ def announce(log: RunLog, about: RunDescription, start: int, total: int) -> None
 
 
 def finish(about: RunDescription, workdir: pathlib.Path, log: RunLog, *, complete: bool) -> None:
-    """Draws the curves; writes and prints the summary of a complete run."""
+    """Draws the curves; writes, prints and logs the summary of a complete run."""
     plot_run(about, workdir)
     if complete:
         log.say(write_summary(about, workdir, session_line(log.progress)))
+        log.summarise(final_values(about, workdir))
 
 
 def plot_run(about: RunDescription, workdir: pathlib.Path) -> None:
@@ -126,6 +134,21 @@ def write_summary(about: RunDescription, workdir: pathlib.Path, *session: str) -
     with replacing(workdir / SUMMARY) as temporary:
         temporary.write_text(summary + "\n")
     return summary
+
+
+def final_values(about: RunDescription, workdir: pathlib.Path) -> dict[str, float]:
+    """The numbers of a complete run's summary, accuracies from 0 to 1; the epoch and step are those of the last."""
+    tests = evaluations(workdir)
+    last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
+    return {
+        "test_accuracy": last["accuracy"],
+        "test_loss": last["loss"],
+        "epoch": last["epoch"],
+        "step": last["step"],
+        "best_test_accuracy": best["accuracy"],
+        "best_epoch": best["epoch"],
+        "parameters": about.parameters,
+    }
 
 
 def report_complete(about: RunDescription, workdir: pathlib.Path, epochs: int) -> None:

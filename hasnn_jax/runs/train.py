@@ -14,9 +14,10 @@ from hasnn_jax.assembly.run_setup import RunSetup, set_up
 from hasnn_jax.checkpoints import folders
 from hasnn_jax.checkpoints.restoring import restore_newest
 from hasnn_jax.checkpoints.saving import Checkpoints
-from hasnn_jax.config import RESUMABLE, flatten
+from hasnn_jax.config import RESUMABLE, default_config, flatten
 from hasnn_jax.runs import report
 from hasnn_jax.runs.interrupt import StopRequest
+from hasnn_jax.runs.loggers import require_installed
 from hasnn_jax.runs.loop import TrainingLoop
 from hasnn_jax.runs.run_log import RunLog
 from hasnn_jax.runs.timetable import Timetable
@@ -42,6 +43,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     """
     # Build all that the config names before anything is written.
     setup = set_up(config)
+    processes.on_main(lambda: require_installed(config.loggers))
     steps_per_epoch = count_steps(len(setup.source.train), config.batch_size)
     variables = jax.eval_shape(setup.initialise)
     program = build_program(config, setup.model, variables, setup.mesh, steps_per_epoch)
@@ -51,7 +53,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     about = report.describe(config, setup, program.state)
     weights = starting_weights(config, setup, workdir)
 
-    with claim_workdir(workdir, flatten(config), RESUMABLE) as workdir:
+    with claim_workdir(workdir, flatten(config), RESUMABLE, flatten(default_config())) as workdir:
         directory = workdir / folders.CHECKPOINTS
         state = restore_newest(directory, program.state, program.shardings, processes.say)
         start = 0 if state is None else int(state.step)
@@ -66,8 +68,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
             state = program.begin(weights or setup.initialise())
         processes.on_main(lambda: (workdir / report.SUMMARY).unlink(missing_ok=True))
         with (
-            Checkpoints(directory, config.keep_checkpoints, config.keep_best) as checkpoints,
-            RunLog(workdir, timetable.total, start, config.batch_size) as log,
+            Checkpoints(directory, config.keep_checkpoints, config.keep_best, setup.source.classes) as checkpoints,
+            RunLog(workdir, timetable.total, start, config.batch_size, config.loggers, flatten(config)) as log,
             StopRequest() as stop,
         ):
             report.announce(log, about, start, timetable.total)

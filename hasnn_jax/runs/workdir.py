@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Set
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,7 +21,10 @@ PER_HOST = frozenset({"data.data_dir", "data.workers", "model.init_from"})  # ma
 
 @contextlib.contextmanager
 def claim_workdir(
-    path: str | os.PathLike[str], settings: Mapping[str, Any], resumable: Set[str]
+    path: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    resumable: Set[str],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[pathlib.Path]:
     """Creates or reopens a run's workdir, writes the settings to it, and locks it; a context manager.
 
@@ -30,6 +34,7 @@ def claim_workdir(
       path: the folder; created with its parents if missing. All processes have to see the same one.
       settings: the resolved config, dotted keys to plain values.
       resumable: keys that may differ from the run already there.
+      defaults: values of keys that the run there may lack, because it began before they existed.
 
     Raises:
       InputError: the folder cannot be written, is in use, or holds a run with other settings; or the processes have
@@ -40,10 +45,12 @@ def claim_workdir(
             f"workdir {path}: expected a folder; mount the bucket (gcsfuse, s3fs) and name the folder where it lies"
         )
     workdir = pathlib.Path(path).expanduser().absolute()
-    settings = json.loads(json.dumps(settings))  # tuples become lists, as when they are read back
+    settings, defaults = (
+        json.loads(json.dumps(dict(x))) for x in (settings, defaults)
+    )  # tuples become lists, as on disk
     _require_same_in_all_processes(settings)
     with contextlib.ExitStack() as stack:
-        processes.on_main(lambda: _claim(workdir, settings, resumable, stack))
+        processes.on_main(lambda: _claim(workdir, settings, resumable, defaults, stack))
         if blind := processes.processes_where(not (workdir / CONFIG_FILE).is_file()):
             raise InputError(
                 f"workdir {workdir}: process 0 has created it, but these processes do not see it: "
@@ -52,7 +59,7 @@ def claim_workdir(
         yield workdir
 
 
-def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], resumable: Set[str], stack) -> None:
+def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], resumable: Set[str], defaults, stack) -> None:
     record = workdir / CONFIG_FILE
     if workdir.is_file():
         raise InputError(f"workdir {workdir}: is a file; name a folder, which is created if it does not exist")
@@ -60,7 +67,7 @@ def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], resumable: Set[st
         workdir.mkdir(parents=True, exist_ok=True)
         stack.enter_context(locked(workdir, f"workdir {workdir}: another run is using it; choose another --workdir"))
         if record.exists():
-            _require_same_run(workdir, read_config(workdir), settings, resumable)
+            _require_same_run(workdir, {**defaults, **read_config(workdir)}, settings, resumable)
         with replacing(record) as temporary:
             temporary.write_text(json.dumps(settings, indent=2) + "\n")
     except OSError as error:

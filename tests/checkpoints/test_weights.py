@@ -8,6 +8,7 @@ from ml_dtypes import bfloat16
 from orbax.checkpoint import v1 as ocp
 
 import hasnn_jax
+from hasnn_jax.checkpoints import metadata
 from hasnn_jax.checkpoints.fit_weights import fit_weights
 from hasnn_jax.checkpoints.folders import newest_checkpoint
 from hasnn_jax.checkpoints.weights import load_weights, save_weights
@@ -37,6 +38,19 @@ def test_weights_and_settings_come_back_bit_by_bit_in_their_own_dtype(dtype, tmp
     assert restored["params"]["layer"]["kernel"].dtype == dtype
     assert restored["params"]["layer"]["kernel"].tobytes() == array.tobytes()
     assert restored["batch_stats"]["norm"]["count"] == 7
+
+
+def test_class_names_come_back_with_the_weights(tmp_path):
+    save_weights(tmp_path / "weights", {"params": {"a": np.ones(2)}, "batch_stats": {}}, SETTINGS, ("cat", "dög"))
+    assert load_weights(tmp_path / "weights")[1] == {**SETTINGS, "classes": ["cat", "dög"]}
+
+
+def test_weights_of_a_newer_version_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(metadata, "FORMAT", 2)
+    save_weights(tmp_path / "weights", {"params": {"a": np.ones(2)}, "batch_stats": {}}, SETTINGS)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"was written by a newer version of hasnn_jax \(format 2, .* upgrade"):
+        load_weights(tmp_path / "weights")
 
 
 def test_existing_weights_are_not_overwritten(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 from release_parameters import release_parameters
 
+import hasnn_jax
 from hasnn_jax.checkpoints.weights import load_weights
 from hasnn_jax.commands.main import main
 from hasnn_jax.interop.state_dict_files import read_state_dict
@@ -48,6 +49,19 @@ def test_a_state_dict_survives_the_way_there_and_back_bit_by_bit(release_file, t
     printed = capsys.readouterr().out
     assert "--config.model.name=has8_vgg_b2_m2_d2 --config.model.spiking.spec=as_released " in printed
     assert f"--config.model.init_from={tmp_path / 'weights'}" in printed
+
+
+def test_class_names_and_image_size_are_stored_for_predict(release_file, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(f"class {i}" for i in range(10)))
+    convert(release_file, tmp_path / "weights", *VGG, "--classes", tmp_path / "names.txt", "--image_size", "16")
+    model = hasnn_jax.load(tmp_path / "weights")
+    assert model.classes == tuple(f"class {i}" for i in range(10))
+    assert (model.image_shape, model.depends_on_batch) == ((16, 16, 3), True)
+
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    with pytest.raises(SystemExit, match="class names: expected 10, got 2"):
+        convert(release_file, tmp_path / "again", *VGG, "--classes", tmp_path / "names.txt")
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_command_prints_what_it_wrote_and_nothing_else(release_file, tmp_path):

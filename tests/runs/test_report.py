@@ -1,22 +1,31 @@
 """What a run reports of itself."""
 
+import dataclasses
 import json
+import types
 
 import jax
 from tiny_runs import tiny_config
 
-from hasnn_jax.assembly.run_setup import RunSetup
-from hasnn_jax.data.sources import Source
+from hasnn_jax.assembly.run_setup import set_up
 from hasnn_jax.runs import report
-from hasnn_jax.training import sharding
 from hasnn_jax.training.state import TrainState
 
 
 def described(name):
-    source = Source(name, ("a", "b"), train=[], test=[])
-    setup = RunSetup(sharding.make_mesh(), source, *(None,) * 2, 256, *(None,) * 2)
+    setup = set_up(tiny_config())
+    setup = dataclasses.replace(setup, source=dataclasses.replace(setup.source, name=name, classes=("a", "b")))
     state = TrainState(*(None,) * 6).replace(params={"kernel": jax.ShapeDtypeStruct((3, 4), "float32")})
     return report.describe(tiny_config(), setup, state)
+
+
+def test_a_run_says_at_its_start_what_an_image_costs(tmp_path):
+    said = []
+    report.announce(types.SimpleNamespace(say=said.append, workdir=tmp_path), described("pictures"), start=0, total=10)
+    (line,) = [line for line in said if "multiply-accumulates" in line]
+    # Both paths have two convolutions (1 channel of 8 x 8, then of 4 x 4, 3 x 3 kernels) and the head's three layers.
+    ann = 9 * 64 + 9 * 16 + 1 * 1024 + 1024 * 512 + 512 * 10
+    assert line.endswith(f": {ann / 1e6:.4g} M (ann), {8 * ann / 1e6:.4g} M (snn)")
 
 
 def test_a_run_is_titled_by_the_data_that_it_trains_on_not_by_the_configs_default(tmp_path, monkeypatch):

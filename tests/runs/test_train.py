@@ -11,7 +11,9 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 from tiny_runs import assert_trees_equal, tiny_config
 
+import hasnn_jax
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.data import open_digits
 from hasnn_jax.runs import loop
 from hasnn_jax.runs.evaluate import evaluate_weights
 from hasnn_jax.trainer import train_and_evaluate
@@ -75,6 +77,19 @@ def test_training_lowers_the_loss(finished):
 def test_evaluation_counts_every_test_example_once(finished):
     accuracy = records(finished[0])[-1]["accuracy"]
     assert accuracy * 359 == pytest.approx(round(accuracy * 359), abs=1e-9)
+
+
+def test_a_run_can_be_loaded_and_predicts_as_its_evaluation_did(finished):
+    workdir, outcome = finished
+    model = hasnn_jax.load(workdir)
+    assert model.classes == tuple("0123456789")
+    test = open_digits().test
+    images = np.stack([model.preprocessing.for_evaluation(test[i]) for i in range(len(test))])
+    right = model.predict(images).argmax(axis=1) == [test[i]["label"] for i in range(len(test))]
+    assert right.mean() == pytest.approx(outcome["test_accuracy"], abs=1e-9)
+    earlier = hasnn_jax.load(workdir / "checkpoints" / "5")
+    assert earlier.classes == model.classes
+    assert not np.array_equal(earlier.predict(images[:1]), model.predict(images[:1]))
 
 
 def test_second_call_reports_completion_and_changes_nothing(finished, capsys):

@@ -57,6 +57,20 @@ def test_a_continuation_may_change_what_is_continuable_and_records_it(tmp_path):
     assert json.loads((tmp_path / CONFIG_FILE).read_text())["epochs"] == 10
 
 
+def test_a_run_from_before_a_setting_existed_had_its_default(tmp_path):
+    claim(tmp_path)
+    newer = {**SETTINGS, "data.erasing": 0.0}
+    with claim_workdir(tmp_path, newer, CONTINUABLE, {"data.erasing": 0.0, "seed": 9}):
+        pass
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["data.erasing"] == 0.0
+    claim(tmp_path / "other")
+    with (
+        pytest.raises(InputError, match=r"data.erasing is 0.0 there, 0.5 here"),
+        claim_workdir(tmp_path / "other", {**newer, "data.erasing": 0.5}, CONTINUABLE, {"data.erasing": 0.0}),
+    ):
+        pass
+
+
 def test_another_run_is_refused_with_the_keys_that_differ_and_nothing_is_changed(tmp_path):
     claim(tmp_path)
     before = snapshot(tmp_path)
