@@ -18,7 +18,9 @@ def save_small_weights(
     model = hasnn_jax.create_model(NAME, 5, paths=paths, spiking=hasnn_jax.spiking_spec(spec))
     variables = drawn_variables(model, random_images(1, size, channels))
     about = {"name": NAME, "num_classes": 5, "stem": "imagenet", "paths": list(paths), "spiking.spec": spec}
-    save_weights(path, jax.tree.map(np.asarray, variables), {**about, "image_size": size, **settings}, classes)
+    save_weights(
+        path, jax.tree.map(np.asarray, variables), {**about, "image_size": size, "classes": classes, **settings}
+    )
     return path
 
 

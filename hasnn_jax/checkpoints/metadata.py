@@ -8,7 +8,7 @@ from hasnn_jax.common.errors import InputError
 FORMAT = 1  # raised when older code could no longer read what is written; metadata without a format are of 1
 
 
-def metadata(classes: Sequence[str] | None, **others: Any) -> dict[str, Any]:
+def metadata(*, classes: Sequence[str] | None = None, **others: Any) -> dict[str, Any]:
     """The metadata to save: the format, the class names where they are known, and others."""
     return {"format": FORMAT, **({} if classes is None else {"classes": list(classes)}), **others}
 

@@ -82,7 +82,7 @@ class Checkpoints:
                     state,
                     force=True,
                     metrics=None if accuracy is None else {"accuracy": accuracy},
-                    custom_metadata=metadata(self._classes, fingerprint=fingerprint(state)),
+                    custom_metadata=metadata(classes=self._classes, fingerprint=fingerprint(state)),
                 )
 
     def finish(self) -> None:

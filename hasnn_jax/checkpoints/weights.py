@@ -1,7 +1,7 @@
 """A model's variables alone, as an Orbax checkpoint that says which model they belong to."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,17 +17,15 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 
 
-def save_weights(
-    path: pathlib.Path, variables: Variables, settings: Mapping[str, Any], classes: Sequence[str] | None = None
-) -> None:
+def save_weights(path: pathlib.Path, variables: Variables, settings: Mapping[str, Any]) -> None:
     """Saves variables in their own dtypes; the folder appears under its name when it is complete.
 
     Args:
       path: a folder that does not exist yet.
       variables: {"params": ..., "batch_stats": ...} of arrays.
       settings: what the model was created with: "name" and the others as in `config.model`, and "num_classes"; and how
-        images are preprocessed: "image_size" and "resize_shorter" as in `config.data`.
-      classes: class names, where they are known.
+        images are preprocessed: "image_size" and "resize_shorter" as in `config.data`; and "classes", the class names,
+        where they are known. All of it is what `load_weights` returns.
 
     Raises:
       InputError: something exists at that path.
@@ -36,7 +34,7 @@ def save_weights(
         raise InputError(f"{path}: exists already; remove it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        ocp.save(temporary, jax.tree.map(np.asarray, dict(variables)), custom_metadata=metadata(classes, **settings))
+        ocp.save(temporary, jax.tree.map(np.asarray, dict(variables)), custom_metadata=metadata(**settings))
 
 
 def load_weights(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:

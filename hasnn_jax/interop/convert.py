@@ -55,7 +55,7 @@ def to_checkpoint(
     if output.exists():
         raise InputError(f"{output}: exists already; remove it, or choose another name")
     variables = torch_weights.from_state_dict(model, read_state_dict(file))
-    save_weights(output, variables, settings, classes)
+    save_weights(output, variables, {**settings, "classes": classes})
     return Converted(settings["name"], _count_parameters(variables))
 
 

@@ -41,7 +41,9 @@ def test_weights_and_settings_come_back_bit_by_bit_in_their_own_dtype(dtype, tmp
 
 
 def test_class_names_come_back_with_the_weights(tmp_path):
-    save_weights(tmp_path / "weights", {"params": {"a": np.ones(2)}, "batch_stats": {}}, SETTINGS, ("cat", "dög"))
+    save_weights(
+        tmp_path / "weights", {"params": {"a": np.ones(2)}, "batch_stats": {}}, {**SETTINGS, "classes": ("cat", "dög")}
+    )
     assert load_weights(tmp_path / "weights")[1] == {**SETTINGS, "classes": ["cat", "dög"]}
 
 
