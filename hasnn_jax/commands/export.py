@@ -5,6 +5,7 @@ import pathlib
 
 from hasnn_jax.commands import run_options
 from hasnn_jax.commands.command import Command, Options
+from hasnn_jax.common.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> None:
     """Writes the file, and prints how to use it."""
     from hasnn_jax.inference.exporting import PLATFORMS, export_model
+    from hasnn_jax.inference.loaded_model import BATCH_WIDE
 
     model = run_options.load_model(options)
+    if model.depends_on_batch:
+        say(BATCH_WIDE)
     size = export_model(model, options.output)
     shape = ", ".join(map(str, model.image_shape))
     print(f"{options.output}: {model.name} for {', '.join(PLATFORMS)}, {size / 1e6:.1f} MB")
