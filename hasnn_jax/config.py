@@ -6,7 +6,7 @@ A file in `configs/` starts from `default_config()` and changes some settings; t
 
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -220,6 +220,15 @@ def _require(flat: dict[str, Any], key: str, holds: Callable[[Any], bool], expec
 def _require_switch(flat: dict[str, Any], key: str) -> None:
     if not isinstance(flat[key], bool):
         raise InputError(f"config.{key}: expected True or False; got {flat[key]!r}")
+
+
+def from_flat(settings: Mapping[str, Any]) -> ConfigDict:
+    """The default config with the settings of a record, by their dotted keys; keys of another version are left out."""
+    config = default_config()
+    known = flatten(config)
+    with config.unlocked():
+        config.update_from_flattened_dict({key: value for key, value in settings.items() if key in known})
+    return config
 
 
 def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:

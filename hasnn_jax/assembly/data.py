@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import call_with, look_up
-from hasnn_jax.config import default_config, flatten
+from hasnn_jax.config import from_flat
 from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source
 
 
@@ -27,10 +27,7 @@ def source_of_run(settings: Mapping[str, Any]) -> Source:
     Raises:
       InputError: it cannot be opened.
     """
-    config = default_config()
-    with config.unlocked():
-        config.update_from_flattened_dict({key: value for key, value in settings.items() if key in flatten(config)})
-    return open_source(config.data)
+    return open_source(from_flat(settings).data)
 
 
 def require_classes(source: Source, num_classes: int) -> None:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from hasnn_jax.checkpoints.fit_weights import Variables, fit_weights
 from hasnn_jax.checkpoints.weights import load_weights
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.config import default_config, flatten
+from hasnn_jax.config import from_flat
 from hasnn_jax.models import Model, create_model, spiking_spec
 
 
@@ -33,11 +33,9 @@ def model_of_weights(settings: Mapping[str, Any]) -> Model:
 
     Weights that say nothing of their spiking paths are converted ones, whose spec is the release's.
     """
-    known = default_config().model
-    given = {key: value for key, value in settings.items() if key in flatten(known)}
-    with known.unlocked():
-        known.update_from_flattened_dict({"spiking.spec": "as_released", **given})
-    return build_model(known, settings["num_classes"])
+    of_model = {"spiking.spec": "as_released", **settings}
+    config = from_flat({f"model.{key}": value for key, value in of_model.items()})
+    return build_model(config.model, settings["num_classes"])
 
 
 def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:

@@ -45,9 +45,9 @@ def run(options: Options) -> None:
             "stem": options.stem,
             "paths": options.paths,
             "image_size": options.image_size,
+            "classes": None if options.classes is None else read_class_names(options.classes),
         }
-        classes = None if options.classes is None else read_class_names(options.classes)
-        written = to_checkpoint(options.weights, options.output, settings, classes)
+        written = to_checkpoint(options.weights, options.output, settings)
         print(f"{options.output}: {written.parameters:,} parameters of {written.model}, {options.num_classes} classes")
         print(_next_steps(options.output, settings))
     except OSError as error:

@@ -4,14 +4,16 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jax import Array
 
 from hasnn_jax.assembly.data import source_of_run
 from hasnn_jax.checkpoints import folders
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.inference.loaded_model import CHUNK, LoadedModel
 from hasnn_jax.inference.pictures import in_chunks, read_picture
+from hasnn_jax.training.steps import unit_images
 
-Batch = tuple[np.ndarray, np.ndarray | None]
+Batch = tuple[Array, np.ndarray | None]
 
 
 def sample_batches(model: LoadedModel, weights: pathlib.Path, images: int) -> tuple[int, Iterator[Batch]]:
@@ -37,10 +39,10 @@ def sample_batches(model: LoadedModel, weights: pathlib.Path, images: int) -> tu
     chosen = np.linspace(0, len(split) - 1, count).round().astype(int)
 
     def batches() -> Iterator[Batch]:
-        for start in range(0, count, CHUNK):
-            examples = [split[i] for i in chosen[start : start + CHUNK]]
+        for chunk in in_chunks(chosen, CHUNK):
+            examples = [split[i] for i in chunk]
             pixels = np.stack([model.preprocessing.for_evaluation(example) for example in examples])
-            yield _unit(pixels), np.array([model.preprocessing.label(example) for example in examples])
+            yield unit_images(pixels), np.array([model.preprocessing.label(example) for example in examples])
 
     return count, batches()
 
@@ -48,8 +50,4 @@ def sample_batches(model: LoadedModel, weights: pathlib.Path, images: int) -> tu
 def picture_batches(model: LoadedModel, names: Sequence[str]) -> Iterator[Batch]:
     """Batches of pictures without labels; see `hasnn_jax.inference.pictures.read_picture`."""
     for chunk in in_chunks(names, CHUNK):
-        yield _unit(np.stack([read_picture(name, model) for name in chunk])), None
-
-
-def _unit(pixels: np.ndarray) -> np.ndarray:
-    return pixels.astype(np.float32) / np.float32(255)
+        yield unit_images(np.stack([read_picture(name, model) for name in chunk])), None

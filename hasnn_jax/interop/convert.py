@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -33,16 +33,14 @@ class Converted:
     ranges: int = 0
 
 
-def to_checkpoint(
-    file: pathlib.Path, output: pathlib.Path, settings: Mapping[str, Any], classes: Sequence[str] | None = None
-) -> Converted:
+def to_checkpoint(file: pathlib.Path, output: pathlib.Path, settings: Mapping[str, Any]) -> Converted:
     """Converts a state-dict file to a folder of weights for `config.model.init_from`.
 
     Args:
       file: see `read_state_dict`.
       output: the folder, which does not exist yet.
-      settings: "name", "num_classes", "stem" and "paths" of the model, and "image_size" of its images.
-      classes: class names to save with the weights.
+      settings: "name", "num_classes", "stem" and "paths" of the model, "image_size" of its images, and "classes", class
+        names or None.
 
     Raises:
       InputError: the file cannot be read or does not fit the model, or the folder exists.
@@ -50,12 +48,13 @@ def to_checkpoint(
     if settings["name"] is None or settings["num_classes"] is None:
         raise InputError("--model and --num_classes: expected, because a state dict does not say what it belongs to")
     model = _model(settings)
+    classes = settings.get("classes")
     if classes is not None and len(classes) != settings["num_classes"]:
         raise InputError(f"class names: expected {settings['num_classes']}, got {len(classes)}")
     if output.exists():
         raise InputError(f"{output}: exists already; remove it, or choose another name")
     variables = torch_weights.from_state_dict(model, read_state_dict(file))
-    save_weights(output, variables, {**settings, "classes": classes})
+    save_weights(output, variables, settings)
     return Converted(settings["name"], _count_parameters(variables))
 
 

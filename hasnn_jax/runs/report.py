@@ -121,8 +121,7 @@ def session_line(progress: StepProgress) -> str:
 
 def write_summary(about: RunDescription, workdir: pathlib.Path, *session: str) -> str:
     """Writes the complete run's `summary.txt` and returns its text; `session` are lines about the last session."""
-    source, tests = about.source, evaluations(workdir)
-    last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
+    source, (last, best) = about.source, last_and_best(workdir)
     summary = "\n".join([
         f"{about.title}: {about.parameters:,} parameters, {len(source.classes)} classes",
         f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
@@ -138,8 +137,7 @@ def write_summary(about: RunDescription, workdir: pathlib.Path, *session: str) -
 
 def final_values(about: RunDescription, workdir: pathlib.Path) -> dict[str, float]:
     """The numbers of a complete run's summary, accuracies from 0 to 1; the epoch and step are those of the last."""
-    tests = evaluations(workdir)
-    last, best = tests[-1], max(tests, key=lambda record: record["accuracy"])
+    last, best = last_and_best(workdir)
     return {
         "test_accuracy": last["accuracy"],
         "test_loss": last["loss"],
@@ -168,6 +166,12 @@ def result(workdir: pathlib.Path, step: int, timetable: Timetable, *, complete: 
     tests = evaluations(workdir)
     last = {f"test_{name}": tests[-1][name] if tests else math.nan for name in ("loss", "accuracy")}
     return {"step": step, "epoch": timetable.epoch(step), "complete": complete, **last}
+
+
+def last_and_best(workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The records of the last evaluation and of the first one with the highest accuracy."""
+    tests = evaluations(workdir)
+    return tests[-1], max(tests, key=lambda record: record["accuracy"])
 
 
 def is_evaluated(workdir: pathlib.Path, step: int) -> bool:

@@ -45,9 +45,8 @@ def claim_workdir(
             f"workdir {path}: expected a folder; mount the bucket (gcsfuse, s3fs) and name the folder where it lies"
         )
     workdir = pathlib.Path(path).expanduser().absolute()
-    settings, defaults = (
-        json.loads(json.dumps(dict(x))) for x in (settings, defaults)
-    )  # tuples become lists, as on disk
+    # Tuples become lists, as when they are read back.
+    settings, defaults = (json.loads(json.dumps(dict(each))) for each in (settings, defaults))
     _require_same_in_all_processes(settings)
     with contextlib.ExitStack() as stack:
         processes.on_main(lambda: _claim(workdir, settings, resumable, defaults, stack))

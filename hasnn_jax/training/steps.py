@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from hasnn_jax.training.mixing import Mix, mix_images, mix_labels
 from hasnn_jax.training.state import TrainState, Window
@@ -16,9 +17,9 @@ Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
 
 
-def unit_images(images: Array) -> Array:
+def unit_images(images: ArrayLike) -> Array:
     """uint8 in 0..255 -> float32 in [0, 1], correctly rounded, so that 255 times the result is the byte again."""
-    values = images.astype(jnp.float32)
+    values = jnp.asarray(images, jnp.float32)
     # XLA turns a division by a constant into a multiplication by its rounded inverse; the barrier hides the constant.
     return values / jax.lax.optimization_barrier(jnp.full_like(values, 255))
 
