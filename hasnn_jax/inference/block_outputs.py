@@ -1,8 +1,10 @@
-"""What the blocks of a model compute, by name."""
+"""What the blocks of a model compute, and the spiking layers inside them, by name."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
@@ -12,28 +14,46 @@ from hasnn_jax.models import Hybrid, Model
 PARTS = {"ann": "ann", "snn": "spikes", "encoder": "planes"}  # submodules of a hybrid block -> names here
 
 
-def block_outputs(model: Model, variables: Mapping[str, Any], images: Array) -> dict[str, Array]:
+def block_outputs(
+    model: Model, variables: Mapping[str, Any], images: Array, *, layers: bool = False
+) -> dict[str, Array]:
     """Evaluates a model and returns what its blocks compute; see `LoadedModel.features` for the names.
 
     Args:
       model: the model.
       variables: its parameters and batch statistics.
       images: floating [B, H, W, C] in [0, 1].
+      layers: whether to add the currents and spikes of every spiking layer.
     """
     found: dict[str, Array] = {}
+    blocks: list[str] = []
+    latest = ""  # the module that was called last; its output is what a neuron receives next
+    spiking = model.layers.spiking
 
     def record(call, arguments, keywords, context):
+        nonlocal latest
         output = call(*arguments, **keywords)
         if context.method_name == "__call__":
             path = context.module.path
+            latest = "/".join(path)
             if isinstance(context.module, Hybrid):
-                found["/".join(path)] = output
+                found[latest] = output
+                blocks.append(latest)
             elif isinstance(context.module.parent, Hybrid):
                 found["/".join((*path[:-1], PARTS[path[-1]]))] = output
         return output
 
+    def watched(currents):
+        # As arrays, so that the network goes on with the very numbers that are returned.
+        currents = found[f"{latest}/currents"] = jax.lax.optimization_barrier(currents)
+        spikes = found[f"{latest}/spikes"] = jax.lax.optimization_barrier(spiking.neuron(currents))
+        return spikes
+
+    if layers:
+        neuron: Any = watched
+        watching = dataclasses.replace(model.layers, spiking=dataclasses.replace(spiking, neuron=neuron))
+        model = model.clone(layers=watching)
     with nn.intercept_methods(record):
         found["logits"] = jnp.asarray(model.apply(variables, images, train=False))
-    decoder = model.layers.spiking.decoder
-    decoded = {f"{name.removesuffix('spikes')}snn": decoder(found[name]) for name in found if name.endswith("/spikes")}
-    return found | decoded  # blocks in the order of the network
+    spiked = [block for block in blocks if f"{block}/spikes" in found]
+    return found | {f"{block}/snn": spiking.decoder(found[f"{block}/spikes"]) for block in spiked}

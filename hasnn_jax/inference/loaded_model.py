@@ -68,7 +68,7 @@ class LoadedModel:
         chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
         return np.concatenate([self._predict_chunk(chunk) for chunk in chunks])
 
-    def features(self, images: Array | np.ndarray) -> dict[str, Array]:
+    def features(self, images: Array | np.ndarray, *, layers: bool = False) -> dict[str, Array]:
         """What every block computes from images, by name; for transfer, and for looking inside.
 
         For each block: "stage1_block1", its output [B, H, W, C]; "stage1_block1/ann", the ANN path's; and of the
@@ -76,13 +76,18 @@ class LoadedModel:
         leave it, both [T, B, H, W, C], and "stage1_block1/snn", these decoded. Spike trains are 0 and 1, but for blocks
         that end with a pool (their means) and residual blocks (sums of two). Also "logits" [B, num_classes].
 
+        With `layers`, also what goes into and out of every spiking activation, by the name of the layer in front of it:
+        "stage1_block1/snn/norm1/currents", floating, and "stage1_block1/snn/norm1/spikes", 0 and 1, both [T, B, ...].
+        The membranes are `model.layers.spiking.neuron.trace(currents)[1]`.
+
         Args:
           images: as for `predict`; all of them are computed in one batch.
+          layers: whether to add the spiking layers; these calls are compiled apart from those without.
 
         Raises:
           InputError: as for `predict`.
         """
-        names, compute = self._features
+        names, compute = self._layer_features if layers else self._block_features
         outputs = compute(self.variables, self._checked(images))
         return dict(zip(names, outputs, strict=True))
 
@@ -96,12 +101,19 @@ class LoadedModel:
         return jax.jit(self.probabilities)
 
     @functools.cached_property
-    def _features(self) -> tuple[list[str], Callable[..., list[Array]]]:
+    def _block_features(self) -> tuple[list[str], Callable[..., list[Array]]]:
+        return self._compiled_features(layers=False)
+
+    @functools.cached_property
+    def _layer_features(self) -> tuple[list[str], Callable[..., list[Array]]]:
+        return self._compiled_features(layers=True)
+
+    def _compiled_features(self, *, layers: bool) -> tuple[list[str], Callable[..., list[Array]]]:
         names: list[str] = []
 
         @jax.jit
         def compute(variables, images):
-            outputs = block_outputs(self.model, variables, _unit(images))
+            outputs = block_outputs(self.model, variables, _unit(images), layers=layers)
             names[:] = outputs  # here, while it is traced, because a dict would come back in the order of the alphabet
             return list(outputs.values())
 
