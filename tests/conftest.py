@@ -7,8 +7,10 @@ import tempfile
 import jax
 import numpy as np
 import pytest
+import quick_compilation
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+quick_compilation.begin()
 # What one test has compiled, the next need not, in whichever process it runs; forgotten when the session ends.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # its processes inherit the place
     _compiled = tempfile.TemporaryDirectory(prefix="hasnn_jax_tests_")

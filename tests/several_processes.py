@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 
+import quick_compilation
+
 TESTS = pathlib.Path(__file__).parent
 FLAGS = ("--coordinator={}", "--process_count={}", "--process_index={}")
 
@@ -13,8 +15,7 @@ FLAGS = ("--coordinator={}", "--process_count={}", "--process_index={}")
 def start(arguments, *, devices, count, flags=FLAGS, **popen):
     """Starts Python with the arguments, `count` times; `flags` name where process 0 is, how many there are, and which.
 
-    A list of `subprocess.Popen`, which takes `popen`. They compile without optimisation, which would take longer than
-    all the arithmetic of a tiny model.
+    A list of `subprocess.Popen`, which takes `popen`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -22,7 +23,7 @@ def start(arguments, *, devices, count, flags=FLAGS, **popen):
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0",
+        "XLA_FLAGS": quick_compilation.with_devices(devices),
         "PYTHONPATH": f"{TESTS.parent}:{TESTS}",
     }
     started = []

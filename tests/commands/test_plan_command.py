@@ -11,18 +11,17 @@ import subprocess
 import sys
 
 import pytest
+from quick_compilation import with_devices
 
 ROOT = pathlib.Path(__file__).parents[2]
-QUICK_COMPILATION = "--xla_backend_optimization_level=0"
 DIGITS = ("--config", "configs/digits.py", "--config.model.name=has8_vgg_b1_m1_d1", "--config.model.stem=imagenet")
-EIGHT_DEVICES = {"XLA_FLAGS": f"{QUICK_COMPILATION} --xla_force_host_platform_device_count=8"}
 
 
 def run_plan(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "hasnn_jax", "plan", *arguments],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": QUICK_COMPILATION, "JAX_PLATFORMS": "cpu", **environment},
+        env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -48,7 +47,7 @@ def run_plan(*arguments, **environment):
     ],
 )
 def test_bad_command_line_is_one_line_on_stderr(arguments, message):
-    done = run_plan(*arguments, **EIGHT_DEVICES)
+    done = run_plan(*arguments, XLA_FLAGS=with_devices(8))
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -59,7 +58,10 @@ def test_bad_command_line_is_one_line_on_stderr(arguments, message):
 @pytest.mark.slow
 def test_command_prints_the_plan_as_text_and_as_json(tmp_path):
     arguments = (*DIGITS, "--config.model.statistics_group=4", "--topology=local", f"--cache_dir={tmp_path}")
-    text, data = run_plan(*arguments, **EIGHT_DEVICES), run_plan(*arguments, "--json", **EIGHT_DEVICES)
+    text, data = (
+        run_plan(*arguments, XLA_FLAGS=with_devices(8)),
+        run_plan(*arguments, "--json", XLA_FLAGS=with_devices(8)),
+    )
     assert (text.returncode, data.returncode) == (0, 0), text.stderr + data.stderr
     assert text.stderr == data.stderr == ""
     assert text.stdout.startswith("has8_vgg_b1_m1_d1, float32, on local: 8 x cpu\nbatch 32: 4 images of 8x8x1 a device")

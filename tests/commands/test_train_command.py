@@ -7,10 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from quick_compilation import with_devices
 
-QUICK_COMPILATION = (
-    "--xla_backend_optimization_level=0"  # the programs are small; compiling them takes most of the time
-)
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = (
     "--config.epochs=1",
@@ -22,7 +20,7 @@ SHORT = (
 
 def run_train(*arguments, cwd, **environment):
     """With these environment variables; None for one that shall not be there."""
-    settings = {**os.environ, "XLA_FLAGS": QUICK_COMPILATION, **environment}
+    settings = {**os.environ, **environment}
     return subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *arguments],
         cwd=cwd,
@@ -112,7 +110,6 @@ def test_bad_command_line_is_one_line_on_stderr_and_writes_nothing(arguments, me
 
 
 def test_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
-    flags = "--xla_force_host_platform_device_count=8"
-    done = run_train("--config.batch_size=12", cwd=tmp_path, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
+    done = run_train("--config.batch_size=12", cwd=tmp_path, XLA_FLAGS=with_devices(8), JAX_PLATFORMS="cpu")
     assert done.returncode == 1
     assert "batch_size 12: expected a multiple of the 8 devices, such as 8 or 16" in done.stderr

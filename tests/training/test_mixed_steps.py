@@ -2,21 +2,20 @@
 
 import functools
 import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import several_processes
 from linear_model import CLASSES, draw, linear, update
 
 from hasnn_jax.training.mixing import cutmix_of, draw_mix, mixup_of
 from hasnn_jax.training.state import create_state
 from hasnn_jax.training.steps import cross_entropy, gradients, train_step
 
-ROOT = pathlib.Path(__file__).parents[2]
+HERE = pathlib.Path(__file__).parent
 MIXES = {"mixup": mixup_of(0.3), "cutmix": cutmix_of(0.6, jnp.array([1, 1]), 2, 2)}
 
 
@@ -107,8 +106,9 @@ def test_a_step_that_does_not_mix_computes_nothing_for_it():
 
 
 ON_EIGHT_DEVICES = """
-import functools, re
+import functools, re, sys
 import jax, jax.numpy as jnp, numpy as np, optax
+sys.path.append(sys.argv[1])
 from linear_model import linear
 from hasnn_jax.training import sharding
 from hasnn_jax.training.mixing import draw_mix
@@ -151,16 +151,4 @@ print("done")
 
 @pytest.mark.slow
 def test_mixed_steps_are_the_same_on_any_number_of_devices_and_images_stay_with_their_groups():
-    done = subprocess.run(
-        [sys.executable, "-c", ON_EIGHT_DEVICES],
-        env={
-            "PYTHONPATH": f"{ROOT}:{pathlib.Path(__file__).parent}",
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert several_processes.run(["-c", ON_EIGHT_DEVICES, HERE], devices=8, count=1) == "done\n"

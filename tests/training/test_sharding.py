@@ -1,18 +1,14 @@
 """Batches divided among devices: one device here, eight virtual ones in a process of its own."""
 
-import pathlib
-import subprocess
-import sys
 import types
 
 import jax
 import numpy as np
 import pytest
+import several_processes
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.training import sharding
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def mesh_of(devices):
@@ -121,16 +117,4 @@ def test_statistics_groups_stay_on_devices_that_hold_whole_ones(group, batch_siz
 
 
 def test_eight_devices_share_a_batch_and_make_the_update_of_one():
-    done = subprocess.run(
-        [sys.executable, "-c", ON_EIGHT_DEVICES],
-        env={
-            "PYTHONPATH": str(ROOT),
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert several_processes.run(["-c", ON_EIGHT_DEVICES], devices=8, count=1) == "done\n"
