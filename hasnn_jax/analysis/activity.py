@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from hasnn_jax.analysis.layer_calls import has_time_axis, visiting, watched_neurons
-from hasnn_jax.analysis.operations import count_inputs, effective_operations
+from hasnn_jax.analysis.operations import count_inputs, effective_operations, over_images
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import Model
 from hasnn_jax.models.layers import Encoder
@@ -94,13 +93,13 @@ def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterab
         if not len(batch):
             continue
         images += len(batch)
-        counted = _on_host(jax.device_get(_count(model, variables, batch)))
+        counted = _summed(jax.device_get(_count(model, variables, batch)), variables["params"], len(batch))
         totals = counted if totals is None else _added(totals, counted)
     if totals is None:
         raise InputError("no images to measure: expected at least one")
     return Activity(
         images,
-        {name: _operations(counts, variables["params"], name) for name, counts in totals["layers"].items()},
+        {name: Operations(*map(tuple, counts.T.tolist())) for name, counts in totals["layers"].items()},
         {name: _spikes(counts, images) for name, counts in totals["neurons"].items()},
         {name: _spikes(counts, images) for name, counts in totals["encoders"].items()},
     )
@@ -115,43 +114,33 @@ def _count(model, variables, images):
     def visit(name, layer, x, y):
         nonlocal latest
         if isinstance(layer, Encoder):
-            found["encoders"][name] = _spike_counts(y)
+            found["encoders"][name] = over_images(y != 0)
         else:
             latest = name
             found["layers"][name] = count_inputs(layer, x if has_time_axis(layer, x) else x[None])
         return y
 
     def watch(spikes):
-        found["neurons"][latest] = _spike_counts(spikes)
+        found["neurons"][latest] = over_images(spikes != 0)
 
     with visiting(visit):
         watched_neurons(model, watch).apply(variables, images, train=False)
     return found
 
 
-def _spike_counts(spikes: Array) -> dict[str, Array]:
-    fired = spikes != 0  # [T, B, ...]
-    every = tuple(range(1, fired.ndim))
-    return {
-        # A sum over each image is exact in int32; the sum over the images follows in int64.
-        "per_image": jnp.sum(fired, axis=every[1:], dtype=jnp.int32),
-        "ever": jnp.any(fired, axis=(0, 1)),
-        "always": jnp.all(fired, axis=(0, 1)),
-    }
+def _summed(counted, params, images):
+    """One batch's counts on the host: operations of its layers, and of spikes what `_spikes` needs."""
 
+    def operations(name, counts):
+        layer = functools.reduce(lambda tree, key: tree[key], name.split("/"), params)
+        return effective_operations(counts, np.asarray(layer["kernel"]))
 
-def _on_host(counted):
-    """One batch's counts in int64, summed over its images."""
+    def spikes(_, counts):
+        per_step = counts.reshape(len(counts), -1).sum(axis=1, dtype=np.int64)
+        return {"per_step": per_step, "ever": np.any(counts, axis=0), "always": np.all(counts == images, axis=0)}
 
-    def summed(spikes):
-        per_step = spikes["per_image"].sum(axis=1, dtype=np.int64)
-        return {"per_step": per_step, "ever": spikes["ever"], "always": spikes["always"]}
-
-    def widened(counts):
-        return counts.astype(np.int64)
-
-    kinds = {"layers": widened, "neurons": summed, "encoders": summed}
-    return {kind: OrderedDict((n, change(c)) for n, c in counted[kind].items()) for kind, change in kinds.items()}
+    kinds = {"layers": operations, "neurons": spikes, "encoders": spikes}
+    return {kind: OrderedDict((n, change(n, c)) for n, c in counted[kind].items()) for kind, change in kinds.items()}
 
 
 def _added(totals, counted):
@@ -162,12 +151,6 @@ def _added(totals, counted):
         return joins.get(path[-1].key, np.add)(old, new)
 
     return jax.tree_util.tree_map_with_path(joined, totals, counted)
-
-
-def _operations(counts, params, name) -> Operations:
-    layer = functools.reduce(lambda tree, key: tree[key], name.split("/"), params)
-    acs, macs = effective_operations(counts, np.asarray(layer["kernel"])).T.tolist()
-    return Operations(tuple(acs), tuple(macs))
 
 
 def _spikes(counts, images) -> Spikes:

@@ -1,6 +1,7 @@
 """What the layers of a model cost before any image is seen: parameters and dense multiply-accumulates (MACs)."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable
 
@@ -78,10 +79,23 @@ def model_cost(model: Model, image_shape: Iterable[int]) -> ModelCost:
     Raises:
       InputError: the images are too small for this model.
     """
+    return _traced(model, tuple(image_shape))[0]
+
+
+def encoder_shapes(model: Model, image_shape: Iterable[int]) -> dict[str, tuple[int, ...]]:
+    """The shape of every encoder's planes for one image, [T, 1, ...], by its name; arguments as for `model_cost`."""
+    return _traced(model, tuple(image_shape))[1]
+
+
+@functools.lru_cache(maxsize=8)  # a trace takes half a second
+def _traced(model, image_shape):
     layers: list[LayerCost] = []
+    encoders: dict[str, tuple[int, ...]] = {}
 
     def visit(name, layer, x, y):
-        if not isinstance(layer, Encoder):
+        if isinstance(layer, Encoder):
+            encoders[name] = y.shape
+        else:
             layers.append(_layer_cost(name, layer, x.shape, y.shape, has_time_axis(layer, x)))
         return y
 
@@ -89,7 +103,7 @@ def model_cost(model: Model, image_shape: Iterable[int]) -> ModelCost:
     with visiting(visit):
         variables = jax.eval_shape(lambda images: model.init(jax.random.key(0), images), image)
     total = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
-    return ModelCost(tuple(layers), total)
+    return ModelCost(tuple(layers), total), encoders
 
 
 def describe_cost(cost: ModelCost) -> str:
@@ -108,6 +122,6 @@ def _layer_cost(name, layer, x, y, spiking) -> LayerCost:
     else:
         parameters = layer.kernel**2 * x[-1] * y[-1]
         macs = parameters * y[-3] * y[-2]
-        rows, columns = (int(tap_positions(layer, size).sum()) for size in x[-3:-1])
+        rows, columns = (int(tap_positions(layer.kernel, layer.stride, size).sum()) for size in x[-3:-1])
         on_values = rows * columns * x[-1] * y[-1]
     return LayerCost(name, spiking, steps, parameters, inputs, outputs, steps * macs, steps * on_values)

@@ -9,6 +9,11 @@ many images do not depend on how they are batched, and one time step with fracti
 plane 0, does not turn the other seven into MACs.
 """
 
+import dataclasses
+import functools
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -16,43 +21,66 @@ from jax import Array
 from hasnn_jax.models.layers import Conv, Dense
 
 
-def count_inputs(layer: Conv | Dense, x: Array) -> Array:
-    """For every weight tap: how often it meets an input that is not zero.
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=("in_spiking_calls", "in_all_calls"), meta_fields=("stride",)
+)
+@dataclasses.dataclass(frozen=True)
+class InputCounts:
+    """How many images of a batch have an input other than zero, at every position and time step.
+
+    Attributes:
+      in_spiking_calls: in calls with inputs in {-1, 0, 1}: int32 [T, H, W, C], or [T, C] of a linear layer.
+      in_all_calls: in all calls, of the same shape.
+      stride: of a convolution; None for a linear layer.
+    """
+
+    in_spiking_calls: Any
+    in_all_calls: Any
+    stride: int | None
+
+
+def count_inputs(layer: Conv | Dense, x: Array) -> InputCounts:
+    """Counts the inputs that are not zero. The rest is done on the host, because every operation takes time to compile.
 
     Args:
-      layer: the layer that is called with `x`; its kernel size, stride and dtype are used.
-      x: [T, B, H, W, C] for a convolution, [T, B, C] for a linear layer. An image has at most 2^24 positions,
-        a batch fewer than 2^31.
-
-    Returns:
-      int32 [T, 2, K, K, C], or [T, 2, C]: sums over images and positions. Index 0 of the second axis has the calls
-      with inputs in {-1, 0, 1}, index 1 the others.
+      layer: the layer that is called with `x`; its stride and dtype are used.
+      x: [T, B, H, W, C] for a convolution, [T, B, C] for a linear layer.
     """
     x = x.astype(layer.dtype)  # as the layer itself sees it
-    spiking = jnp.all((x == 0) | (jnp.abs(x) == 1), axis=tuple(range(2, x.ndim)))  # [T, B]
-    counts = _conv_taps(layer, x != 0) if isinstance(layer, Conv) else (x != 0).astype(jnp.int32)
-    of_acs = jnp.where(spiking.reshape((*spiking.shape, *(1,) * (counts.ndim - 2))), counts, 0)
-    acs, both = (jnp.sum(each, axis=1, dtype=jnp.int32) for each in (of_acs, counts))
-    return jnp.stack([acs, both - acs], axis=1)
+    nonzero = x != 0
+    spiking = jnp.all((x == 0) | (jnp.abs(x) == 1), axis=tuple(range(2, x.ndim)), keepdims=True)  # [T, B, 1, ...]
+    return InputCounts(
+        over_images(nonzero & spiking), over_images(nonzero), layer.stride if isinstance(layer, Conv) else None
+    )
 
 
-def effective_operations(counts: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """(ACs, MACs) of each time step, exactly: counts of `count_inputs` and the layer's kernel -> int64 [T, 2]."""
-    weights = np.count_nonzero(kernel, axis=-1).astype(np.int64)  # outputs that a tap leads to
-    return np.tensordot(counts.astype(np.int64), weights, axes=weights.ndim)
+def over_images(true: Array) -> Array:
+    """In how many images something is true: bool [T, B, ...] -> int32 [T, ...]."""
+    return jnp.sum(true, axis=1, dtype=jnp.int32)
 
 
-def tap_positions(layer: Conv, size: int) -> np.ndarray:
-    """Which of `size` values along one axis a tap of the kernel meets, for some output: bool [K, size]."""
-    taps, pad = np.arange(layer.kernel), layer.kernel // 2
-    outputs = np.arange((size + 2 * pad - layer.kernel) // layer.stride + 1)
-    met = (layer.stride * outputs - pad)[None, :] + taps[:, None]
+def effective_operations(counts: InputCounts, kernel: np.ndarray) -> np.ndarray:
+    """(ACs, MACs) of each time step, exactly, from counts on the host and the layer's kernel: int64 [T, 2]."""
+    weights = np.count_nonzero(kernel, axis=-1).astype(np.int64)  # outputs that a tap leads to: [K, K, C] or [C]
+    acs, both = (
+        np.tensordot(_meetings(inputs, counts.stride, len(kernel)), weights, axes=weights.ndim)
+        for inputs in (counts.in_spiking_calls, counts.in_all_calls)
+    )
+    return np.stack([acs, both - acs], axis=-1)
+
+
+def tap_positions(kernel: int, stride: int, size: int) -> np.ndarray:
+    """Which of `size` values along one axis a tap of a convolution's kernel meets, for some output: bool [K, size]."""
+    taps, pad = np.arange(kernel), kernel // 2
+    outputs = np.arange((size + 2 * pad - kernel) // stride + 1)
+    met = (stride * outputs - pad)[None, :] + taps[:, None]
     return np.any(met[:, :, None] == np.arange(size), axis=1)
 
 
-def _conv_taps(layer: Conv, nonzero: Array) -> Array:
-    """Sums the taps of each image: bool [T, B, H, W, C] -> int32 [T, B, K, K, C]."""
-    rows, columns = (jnp.asarray(tap_positions(layer, size), jnp.float32) for size in nonzero.shape[2:4])
-    # At this precision float32 counts exactly, up to 2^24 positions.
-    along_rows = jnp.einsum("tbhwc,kh->tbkwc", nonzero.astype(jnp.float32), rows, precision="highest")
-    return jnp.einsum("tbkwc,lw->tbklc", along_rows, columns, precision="highest").astype(jnp.int32)
+def _meetings(inputs: np.ndarray, stride: int | None, kernel: int) -> np.ndarray:
+    """How often a tap meets an input that is not zero: [T, H, W, C] -> int64 [T, K, K, C]; [T, C] stays as it is."""
+    if stride is None:
+        return inputs.astype(np.int64)
+    rows, columns = (tap_positions(kernel, stride, size) for size in inputs.shape[1:3])
+    along_rows = np.stack([inputs[:, row].sum(axis=1, dtype=np.int64) for row in rows], axis=1)  # [T, K, W, C]
+    return np.stack([along_rows[:, :, column].sum(axis=2) for column in columns], axis=2)

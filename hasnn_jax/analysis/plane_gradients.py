@@ -17,6 +17,7 @@ from jax import Array
 
 from hasnn_jax import core
 from hasnn_jax.analysis.layer_calls import visiting
+from hasnn_jax.analysis.layer_costs import encoder_shapes
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import Model
 from hasnn_jax.models.layers import Encoder
@@ -100,18 +101,6 @@ def plane_gradients(
 def _norms(model, variables, images, labels, train):
     """Encoder's name -> norms of g_k s_k [planes], the most significant plane first."""
 
-    def planes_of_all():
-        planes = {}
-
-        def visit(name, layer, x, y):
-            if isinstance(layer, Encoder):
-                planes[name] = y
-            return y
-
-        with visiting(visit):
-            model.apply(variables, images, train=train)
-        return planes
-
     def loss(added):
         inputs = OrderedDict()  # a plain dict would come back sorted by name
 
@@ -119,13 +108,16 @@ def _norms(model, variables, images, labels, train):
             if not isinstance(layer, Encoder):
                 return y
             inputs[name] = x
-            return y + added[name]
+            return y + added[name].astype(y.dtype)
 
         with visiting(visit):
             logits = model.apply(variables, images, train=train)
         return -jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)), inputs
 
-    nothing = {name: jnp.zeros(y.shape, y.dtype) for name, y in jax.eval_shape(planes_of_all).items()}
+    shapes = encoder_shapes(model, images.shape[1:])
+    nothing = {
+        name: jnp.zeros((steps, len(images), *shape), images.dtype) for name, (steps, _, *shape) in shapes.items()
+    }
     cotangents, inputs = jax.grad(loss, has_aux=True)(nothing)
     norms = OrderedDict()
     for name, x in inputs.items():
@@ -149,12 +141,15 @@ def _grey_values(model: Model, statistics: Mapping[str, Any], x: Array, train: b
 
 
 def _plane_norms(cotangent: Array, value: Array, coding: core.BitPlaneCoding) -> Array:
-    pooled = coding.vector_gradient == "pooled" and value.ndim == 2
-    slopes = coding.surrogate.derivative(value)  # [8, ...], the least significant plane first
-    norms = []
-    for plane in range(HIGHEST_PLANE, HIGHEST_PLANE - coding.planes, -1):
-        received = jnp.sum(cotangent, axis=0) if pooled else cotangent[coding.time_of(plane)]
-        product = received * slopes[plane]
-        largest = jnp.maximum(jnp.max(jnp.abs(product)), jnp.finfo(product.dtype).tiny)
-        norms.append(largest * jnp.sqrt(jnp.sum((product / largest) ** 2)))  # squares alone could underflow
-    return jnp.stack(norms)
+    # All planes at once, and as one array: a reduction for each would take seconds to compile.
+    planes = range(HIGHEST_PLANE, HIGHEST_PLANE - coding.planes, -1)
+    if coding.vector_gradient == "pooled" and value.ndim == 2:
+        received = jnp.sum(cotangent, axis=0, keepdims=True)
+    else:
+        received = jnp.stack([cotangent[coding.time_of(plane)] for plane in planes])
+    slopes = coding.surrogate.derivative(value)[::-1][: len(planes)]  # [planes, ...], the most significant first
+    product = jax.lax.optimization_barrier(received * slopes)
+    over_all = tuple(range(1, product.ndim))
+    largest = jnp.max(jnp.abs(product), axis=over_all, keepdims=True)
+    largest = jnp.maximum(largest, jnp.finfo(product.dtype).tiny)
+    return largest.ravel() * jnp.sqrt(jnp.sum((product / largest) ** 2, axis=over_all))  # squares alone could underflow

@@ -8,6 +8,7 @@ from hasnn_jax.analysis.plane_gradients import PlaneGradients
 from hasnn_jax.analysis.report import Report
 
 MICROJOULE = 1e6  # pJ
+ENERGIES = ("arithmetic", "with data movement", "8-bit dense", "8-bit dense with movement")
 PATH_NAMES = {"ann": "ANN path", "snn": "spiking path", "shared": "shared"}
 
 
@@ -26,6 +27,28 @@ def describe(report: Report) -> str:
     if report.gradients:
         parts.append(_gradients(report.gradients, report.gradient_images))
     return "\n\n".join(parts)
+
+
+def summarise(report: Report) -> list[str]:
+    """The report in two lines, or three where there are spikes: how many, operations against dense, energy estimates.
+
+    A rate is the mean over all spiking neurons and time steps.
+    """
+    total, neurons = report.totals(), report.activity.neurons.values()
+    energy = dict(zip(ENERGIES, _microjoules(total.energy), strict=True))
+    lines = [
+        f"operations an image: {total.effective_acs / 1e6:,.4g} M ACs and {total.effective_macs / 1e6:,.4g} M MACs, "
+        f"{(total.effective_acs + total.effective_macs) / total.macs:.1%} of {total.macs / 1e6:,.4g} M dense MACs",
+        "estimated uJ an image: " + ", ".join(f"{name} {value}" for name, value in energy.items()),
+    ]
+    if neurons:
+        size = sum(each.size for each in neurons)
+        rate, dead, saturated = (
+            sum(counts) / size
+            for counts in zip(*((each.rate * each.size, each.dead, each.saturated) for each in neurons), strict=True)
+        )
+        lines.insert(0, f"spike rate {rate:.1%}; {dead:.1%} of {size:,} neurons never fire, {saturated:.1%} always")
+    return [f"{lines[0]}; measured on {report.activity.images:,} test images", *lines[1:]]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -66,7 +89,7 @@ def _operations(name: str, parameters: int, dense: int, macs: float, acs: float)
 
 
 def _energy(report: Report) -> str:
-    header = ("estimated energy in uJ", "arithmetic", "with data movement", "8-bit dense", "with data movement")
+    header = ("estimated energy in uJ", *ENERGIES)
     rows = [
         (PATH_NAMES[path] if path else "all layers", *_microjoules(report.totals(path).energy))
         for path in (*report.paths(), None)

@@ -1,15 +1,16 @@
 """The configured data set, and how its images are preprocessed and read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.config import from_flat
-from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source
+from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source, Split
 
 
 def open_source(settings: ConfigDict) -> Source:
@@ -44,6 +45,27 @@ def build_preprocessing(settings: ConfigDict) -> Preprocessing:
 def build_reading(settings: ConfigDict) -> Reading:
     """How this process reads its share of the batches."""
     return Reading(settings.workers, jax.process_index(), jax.process_count(), on_bad_image=settings.on_bad_image)
+
+
+def spread_batches(
+    split: Split, preprocessing: Preprocessing, images: int, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of images that are spread evenly over a split, prepared as for an evaluation.
+
+    Args:
+      split: examples.
+      preprocessing: of their images.
+      images: how many; all if there are fewer.
+      batch_size: images in a batch; the last one may have fewer.
+
+    Yields:
+      (images, uint8 [B, H, W, C]; their labels, int [B]).
+    """
+    chosen = np.linspace(0, len(split) - 1, min(images, len(split))).round().astype(int)
+    for start in range(0, len(chosen), batch_size):
+        examples = [split[i] for i in chosen[start : start + batch_size]]
+        pixels = np.stack([preprocessing.for_evaluation(example) for example in examples])
+        yield pixels, np.array([preprocessing.label(example) for example in examples])
 
 
 def count_steps(examples: int, batch_size: int) -> int:

@@ -1,5 +1,6 @@
 """The configured model, its initial variables, and the weights that it starts from."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -36,6 +37,11 @@ def model_of_weights(settings: Mapping[str, Any]) -> Model:
     of_model = {"spiking.spec": "as_released", **settings}
     config = from_flat({f"model.{key}": value for key, value in of_model.items()})
     return build_model(config.model, settings["num_classes"])
+
+
+def without_groups(model: Model) -> Model:
+    """The model with all images in one statistics group, to be evaluated with any number of them."""
+    return model.clone(layers=dataclasses.replace(model.layers, statistics_group=None))
 
 
 def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:

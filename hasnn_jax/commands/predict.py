@@ -67,13 +67,14 @@ def _predict(model: Any, names: list[str], options: Options, unreadable: list[In
     readable, images = read_pictures(names, model, unreadable.append)
     if not readable:
         return
+    if options.picture is not None:
+        _predict_and_draw(model, readable[0], images, options)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once already
         probabilities = model.predict(images)
     for name, each in zip(readable, probabilities, strict=True):
         print(_line(name, each, model.classes, options), flush=True)
-    if options.picture is not None:
-        _draw(model, readable[0], images, probabilities[0], options.picture)
 
 
 def _line(name: str, probabilities: Any, classes: tuple[str, ...], options: Options) -> str:
@@ -90,14 +91,20 @@ def _require_drawable(picture: pathlib.Path, images: int) -> None:
     run_options.require_new_file(picture)
 
 
-def _draw(model: Any, name: str, batch: Any, probabilities: Any, picture: pathlib.Path) -> None:
+def _predict_and_draw(model: Any, name: str, images: Any, options: Options) -> None:
+    """Prints the classes of one image, and draws how they came about: from one computation, compiled once."""
+    import jax
+
     from hasnn_jax.analysis.prediction_plots import plot_prediction
     from hasnn_jax.common.files import replacing
 
-    figure = plot_prediction(batch[0], model.features(batch), probabilities, model.classes, f"{model.name}: {name}")
-    with replacing(picture) as temporary:
+    features = model.features(images)
+    probabilities = jax.device_get(jax.nn.softmax(features["logits"].astype("float32")))[0]
+    print(_line(name, probabilities, model.classes, options), flush=True)
+    figure = plot_prediction(images[0], features, probabilities, model.classes, f"{model.name}: {name}")
+    with replacing(options.picture) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
-    say(f"drawn in {picture}")
+    say(f"drawn in {options.picture}")
 
 
 COMMAND = Command(

@@ -1,6 +1,5 @@
 """From weights on disk to a `LoadedModel`."""
 
-import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hasnn_jax.assembly.model import model_of_weights
+from hasnn_jax.assembly.model import model_of_weights, without_groups
 from hasnn_jax.checkpoints.weights import load_weights
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.data import Preprocessing
@@ -34,7 +33,7 @@ def load(
     """
     path = pathlib.Path(weights).expanduser()
     variables, settings = load_weights(path)
-    model = _without_groups(model_of_weights(settings))
+    model = without_groups(model_of_weights(settings))
     size = image_size or settings.get("image_size")
     if size is None:
         raise InputError(f"{path}: does not say what size its images have; name it by image_size")
@@ -44,17 +43,12 @@ def load(
     names = settings.get("classes") if classes is None else classes
     if names is not None and len(names) != model.num_classes:
         raise InputError(f"{path}: expected {model.num_classes} class names, got {len(names)}")
-    variables = jax.tree.map(jnp.asarray, variables)
+    variables = jax.device_put(variables)
     shape = (size, size, model.bind(variables).input_channels())
     _require_fit(model, variables, shape, path)
     return LoadedModel(
         settings["name"], model, variables, None if names is None else tuple(names), preprocessing, shape
     )
-
-
-def _without_groups(model: Model) -> Model:
-    """The model with all images in one statistics group, since any number of them may be predicted."""
-    return model.clone(layers=dataclasses.replace(model.layers, statistics_group=None))
 
 
 def _require_fit(model: Model, variables: Mapping[str, Any], shape: tuple[int, int, int], path: pathlib.Path) -> None:

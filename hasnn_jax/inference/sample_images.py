@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jax import Array
 
-from hasnn_jax.assembly.data import source_of_run
+from hasnn_jax.assembly.data import source_of_run, spread_batches
 from hasnn_jax.checkpoints import folders
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.inference.loaded_model import CHUNK, LoadedModel
@@ -35,16 +35,8 @@ def sample_batches(model: LoadedModel, weights: pathlib.Path, images: int) -> tu
     if workdir is None:
         raise InputError(f"{weights}: converted weights do not say what they were tested on; name images to measure")
     split = source_of_run(folders.read_config(workdir)).test
-    count = min(images, len(split))
-    chosen = np.linspace(0, len(split) - 1, count).round().astype(int)
-
-    def batches() -> Iterator[Batch]:
-        for chunk in in_chunks(chosen, CHUNK):
-            examples = [split[i] for i in chunk]
-            pixels = np.stack([model.preprocessing.for_evaluation(example) for example in examples])
-            yield unit_images(pixels), np.array([model.preprocessing.label(example) for example in examples])
-
-    return count, batches()
+    batches = spread_batches(split, model.preprocessing, images, CHUNK)
+    return min(images, len(split)), ((unit_images(pixels), labels) for pixels, labels in batches)
 
 
 def picture_batches(model: LoadedModel, names: Sequence[str]) -> Iterator[Batch]:

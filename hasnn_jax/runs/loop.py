@@ -43,7 +43,7 @@ class TrainingLoop:
     log: RunLog
     stop: StopRequest
 
-    def run(self, state: TrainState, start: int, *, evaluate_first: bool) -> tuple[int, bool]:
+    def run(self, state: TrainState, start: int, *, evaluate_first: bool) -> tuple[TrainState, bool]:
         """Trains to the last step, or until the run is asked to stop, and saves the state there.
 
         Args:
@@ -52,13 +52,13 @@ class TrainingLoop:
           evaluate_first: whether the evaluation after step `start` is still missing.
 
         Returns:
-          (the last step done, whether the run is complete).
+          (the state after the last step done, whether the run is complete).
         """
         evaluate = compile_evaluation(self.setup.model, self.setup.mesh)
         if evaluate_first and not self._evaluate_and_save(evaluate, state, start):
             self.checkpoints.finish()
-            return start, False
-        step, complete = start, True
+            return state, False
+        complete = True
         batches = data.train_batches(
             self.setup.source.train,
             self.setup.preprocessing,
@@ -80,7 +80,7 @@ class TrainingLoop:
                 if not complete:
                     break
         self.checkpoints.finish()
-        return step, complete
+        return state, complete
 
     def _evaluate_and_save(self, evaluate: Evaluate, state: TrainState, step: int) -> bool:
         """Does what is due after a step, and saves the state if the run is to stop; whether the run continues."""

@@ -3,13 +3,14 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from hasnn_jax.analysis.curves import plot_curves
-from hasnn_jax.analysis.layer_costs import PATHS, model_cost
+from hasnn_jax.analysis.layer_costs import PATHS, ModelCost
 from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.common.console import format_duration, say
 from hasnn_jax.common.files import replacing
@@ -32,7 +33,6 @@ class RunDescription:
       model: its name.
       paths: of the model, "ann" and "snn".
       parameters: how many numbers are trained.
-      macs: dense multiply-accumulates for one image by path, all time steps; see `hasnn_jax.analysis.layer_costs`.
       source: the data set.
       sharded: whether parameters are sharded over the devices.
       suggested_group: a statistics group that would avoid communication in every layer; None where there is none.
@@ -41,7 +41,6 @@ class RunDescription:
     model: str
     paths: tuple[str, ...]
     parameters: int
-    macs: dict[str, int]
     source: Source
     sharded: bool
     suggested_group: int | None
@@ -55,24 +54,23 @@ class RunDescription:
 def describe(config: ConfigDict, setup: RunSetup, state: TrainState) -> RunDescription:
     """The description of a configured run; `state` may be shapes and dtypes only."""
     local = sharding.groups_stay_on_devices(config.model.statistics_group, config.batch_size, setup.mesh)
-    cost = model_cost(setup.model, setup.preprocessing.image_shape(setup.source.train[0]))
     return RunDescription(
         config.model.name,
         tuple(config.model.paths),
         sum(p.size for p in jax.tree.leaves(state.params)),
-        {path: cost.macs(path) for path in PATHS},
         setup.source,
         config.shard_parameters,
         None if local else config.batch_size // jax.device_count(),
     )
 
 
-def announce(log: RunLog, about: RunDescription, start: int, total: int) -> None:
+def announce(log: RunLog, about: RunDescription, cost: ModelCost, start: int, total: int) -> None:
     """Says what is about to happen.
 
     Args:
       log: of the run.
       about: the run.
+      cost: of one image.
       start: steps done before.
       total: steps in the whole run.
     """
@@ -83,7 +81,7 @@ def announce(log: RunLog, about: RunDescription, start: int, total: int) -> None
     for remark in source.remarks:
         log.say(f"         {remark}")
     log.say(f"model    {about.model}: {about.parameters:,} parameters, paths {' + '.join(about.paths)}")
-    per_path = ", ".join(f"{macs / 1e6:,.4g} M ({path})" for path, macs in about.macs.items() if macs)
+    per_path = ", ".join(f"{cost.macs(path) / 1e6:,.4g} M ({path})" for path in PATHS if cost.macs(path))
     log.say(f"         multiply-accumulates an image, without regard to zeros: {per_path}")
     log.say(f"devices  {devices}" + (", parameters sharded" if about.sharded else ""))
     if about.suggested_group is not None:
@@ -97,11 +95,18 @@ def announce(log: RunLog, about: RunDescription, start: int, total: int) -> None
     log.say(f"{total - start:,} steps to go; the first one has to be compiled, which can take a minute")
 
 
-def finish(about: RunDescription, workdir: pathlib.Path, log: RunLog, *, complete: bool) -> None:
-    """Draws the curves; writes, prints and logs the summary of a complete run."""
+def finish(about: RunDescription, workdir: pathlib.Path, log: RunLog, measure: Callable[[], list[str]] | None) -> None:
+    """Draws the curves; writes, prints and logs the summary of a complete run.
+
+    Args:
+      about: the run.
+      workdir: its folder.
+      log: of the run.
+      measure: returns lines about the trained model for the summary; None: the run is not complete.
+    """
     plot_run(about, workdir)
-    if complete:
-        log.say(write_summary(about, workdir, session_line(log.progress)))
+    if measure is not None:
+        log.say(write_summary(about, workdir, *measure(), session_line(log.progress)))
         log.summarise(final_values(about, workdir))
 
 
@@ -119,15 +124,15 @@ def session_line(progress: StepProgress) -> str:
     )
 
 
-def write_summary(about: RunDescription, workdir: pathlib.Path, *session: str) -> str:
-    """Writes the complete run's `summary.txt` and returns its text; `session` are lines about the last session."""
+def write_summary(about: RunDescription, workdir: pathlib.Path, *more: str) -> str:
+    """Writes the complete run's `summary.txt` and returns its text; `more` are lines for it."""
     source, (last, best) = about.source, last_and_best(workdir)
     summary = "\n".join([
         f"{about.title}: {about.parameters:,} parameters, {len(source.classes)} classes",
         f"test accuracy {last['accuracy']:.2%}, loss {last['loss']:.4f}, after {last['epoch']:.0f} epochs "
         f"({last['step']:,} steps) over all {len(source.test):,} test images",
         f"best test accuracy {best['accuracy']:.2%} at epoch {best['epoch']:.0f}",
-        *session,
+        *more,
         f"metrics, curves and checkpoints are in {workdir}",
     ])  # fmt: skip
     with replacing(workdir / SUMMARY) as temporary:

@@ -1,5 +1,6 @@
 """A training run, from a config to a summary; read it top to bottom."""
 
+import functools
 import os
 import pathlib
 from typing import Any
@@ -19,6 +20,7 @@ from hasnn_jax.runs import report
 from hasnn_jax.runs.interrupt import StopRequest
 from hasnn_jax.runs.loggers import require_installed
 from hasnn_jax.runs.loop import TrainingLoop
+from hasnn_jax.runs.measured import cost_of_image, measured_lines
 from hasnn_jax.runs.run_log import RunLog
 from hasnn_jax.runs.timetable import Timetable
 from hasnn_jax.runs.workdir import claim_workdir
@@ -72,12 +74,17 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
             RunLog(workdir, timetable.total, start, config.batch_size, config.loggers, flatten(config)) as log,
             StopRequest() as stop,
         ):
-            report.announce(log, about, start, timetable.total)
+            if processes.is_main():
+                report.announce(log, about, cost_of_image(setup), start, timetable.total)
             loop = TrainingLoop(setup, program, timetable, config.seed, checkpoints, log, stop)
-            step, complete = loop.run(state, start, evaluate_first=evaluation_due)
+            state, complete = loop.run(state, start, evaluate_first=evaluation_due)
+            step = int(state.step)
             if not complete:
                 log.say(f"stopped and saved at step {step} of {timetable.total}; the same command resumes from here")
-            processes.on_main(lambda: report.finish(about, workdir, log, complete=complete))
+            measure = None
+            if complete:
+                measure = functools.partial(measured_lines, setup, processes.to_host(state.variables))
+            processes.on_main(lambda: report.finish(about, workdir, log, measure))
         return processes.on_main(lambda: report.result(workdir, step, timetable, complete=complete))
 
 

@@ -134,6 +134,17 @@ def on_main(act: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
+def to_host(tree: Any) -> Any:
+    """The arrays of a tree, whole, as NumPy's; all processes that share them call it together."""
+
+    def whole(leaf: Any) -> np.ndarray:
+        if leaf.is_fully_addressable or leaf.is_fully_replicated:
+            return np.asarray(leaf)
+        return multihost_utils.process_allgather(leaf, tiled=True)
+
+    return jax.tree.map(whole, tree)
+
+
 def first_text(text: str | None) -> str | None:
     """The text of the first process that has one, in all processes; None if no process has one."""
     if jax.process_count() == 1:

@@ -2,16 +2,17 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hasnn_jax.analysis.operations import count_inputs, effective_operations
+from hasnn_jax.analysis.operations import InputCounts, count_inputs, effective_operations
 from hasnn_jax.models.layers import Conv, Dense
 
 
 def operations(layer, x, kernel):
-    return effective_operations(np.asarray(count_inputs(layer, jnp.asarray(x))), np.asarray(kernel)).tolist()
+    return effective_operations(jax.device_get(count_inputs(layer, jnp.asarray(x))), np.asarray(kernel)).tolist()
 
 
 def test_a_spiking_convolution_worked_out_by_hand():
@@ -70,7 +71,8 @@ def test_convolutions_count_every_tap_that_meets_a_value(size, kernel, stride):
 
 
 def test_counts_beyond_32_bits_are_exact():
-    counts = np.full((1, 2, 3), 2**31 - 1, np.int32)
+    spiking, all_calls = (np.full((1, 3), count, np.int32) for count in (2**30, 2**31 - 1))
     kernel = np.ones((3, 2**20))
 
-    assert effective_operations(counts, kernel).tolist() == [[3 * (2**31 - 1) * 2**20] * 2]
+    measured = effective_operations(InputCounts(spiking, all_calls, stride=None), kernel)
+    assert measured.tolist() == [[3 * 2**30 * 2**20, 3 * (2**30 - 1) * 2**20]]

@@ -73,8 +73,9 @@ def test_a_model_of_grey_images_gets_coloured_ones_as_their_luminance(pictures, 
 def test_a_picture_is_drawn_and_not_overwritten(weights, pictures, tmp_path, capsys):
     picture = tmp_path / "why.png"
     arguments = ("predict", weights, pictures / "0.png", "--picture", picture)
-    message, _, err = typed(*arguments, capsys=capsys)
+    message, drawn, err = typed(*arguments, capsys=capsys)
     assert message is None
+    assert drawn == typed(*arguments[:3], capsys=capsys)[1]
     assert f"drawn in {picture}" in err
     before = picture.read_bytes()
     assert before.startswith(b"\x89PNG")

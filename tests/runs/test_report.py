@@ -9,6 +9,7 @@ from tiny_runs import tiny_config
 
 from hasnn_jax.assembly.run_setup import set_up
 from hasnn_jax.runs import report
+from hasnn_jax.runs.measured import cost_of_image
 from hasnn_jax.training.state import TrainState
 
 
@@ -21,7 +22,8 @@ def described(name):
 
 def test_a_run_says_at_its_start_what_an_image_costs(tmp_path):
     said = []
-    report.announce(types.SimpleNamespace(say=said.append, workdir=tmp_path), described("pictures"), start=0, total=10)
+    log = types.SimpleNamespace(say=said.append, workdir=tmp_path)
+    report.announce(log, described("pictures"), cost_of_image(set_up(tiny_config())), start=0, total=10)
     (line,) = [line for line in said if "multiply-accumulates" in line]
     # Both paths have two convolutions (1 channel of 8 x 8, then of 4 x 4, 3 x 3 kernels) and the head's three layers.
     ann = 9 * 64 + 9 * 16 + 1 * 1024 + 1024 * 512 + 512 * 10

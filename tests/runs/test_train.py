@@ -51,6 +51,7 @@ def test_run_leaves_config_metrics_events_checkpoints_curves_and_summary(finishe
     summary = (workdir / "summary.txt").read_text()
     assert f"test accuracy {outcome['test_accuracy']:.2%}" in summary
     assert "all 359 test images" in summary
+    assert "measured on 64 test images" in summary
 
 
 def test_metrics_come_at_every_log_point_and_evaluation_without_times(finished):

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.training import processes
+from hasnn_jax.training import processes, sharding
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_NTASKS": "16", "SLURM_PROCID": "3"}
 OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "1"}
@@ -114,3 +115,12 @@ def test_nothing_that_the_command_imports_starts_jax_before_the_processes_are_jo
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+def test_arrays_come_to_the_host_as_numpys():
+    tree = {
+        "a": jax.device_put(np.arange(6.0).reshape(2, 3), sharding.over_batch(sharding.make_mesh(jax.devices()[:1])))
+    }
+    whole = processes.to_host(tree)
+    assert isinstance(whole["a"], np.ndarray)
+    np.testing.assert_array_equal(whole["a"], tree["a"])
