@@ -1,6 +1,7 @@
 """The smallest training runs that are still real: a few steps of a narrow hybrid network on the digits."""
 
 import functools
+import json
 
 import jax
 
@@ -19,6 +20,11 @@ def tiny_config(**changes):
         target = functools.reduce(getattr, section.split("__"), config) if section else config
         target[name] = value
     return config
+
+
+def records(workdir):
+    """What a run has in its metrics file, line by line."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def assert_trees_equal(a, b):

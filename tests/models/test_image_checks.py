@@ -83,6 +83,7 @@ def test_checked_calls_give_the_same_logits_for_good_images(variables):
     np.testing.assert_allclose(logits, MODEL.apply(variables, IMAGES, train=False), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_checked_covers_a_gradient_through_the_spiking_path():
     model = tiny_vgg(paths=("snn",))
     variables = drawn_variables(model, IMAGES)

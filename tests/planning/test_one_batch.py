@@ -14,6 +14,7 @@ from hasnn_jax.planning.one_batch import plan
 from hasnn_jax.planning.plan_text import describe
 
 
+@pytest.mark.slow
 def test_plan_for_the_devices_of_this_machine(tmp_path):
     config = tiny_config()
     target = find_target("local")

@@ -75,6 +75,7 @@ def make_weights(folder, **changes):
     save_weights(folder, setup.initialise(), settings)
 
 
+@slow
 def test_weights_of_another_model_are_refused_before_anything_is_written(tmp_path):
     make_weights(tmp_path / "weights")
     other = released(model__name="has8_vgg_b2_m1_d1", model__init_from=str(tmp_path / "weights"))

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
-from tiny_runs import assert_trees_equal, tiny_config
+from tiny_runs import assert_trees_equal, records, tiny_config
 
 import hasnn_jax
 from hasnn_jax.common.errors import InputError
@@ -32,10 +32,6 @@ def saved_state(workdir, step):
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), shapes)
     return ocp.load(path, abstract, checkpointable_name="state")
-
-
-def records(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def listing(workdir):
@@ -110,12 +106,14 @@ def test_longer_schedule_goes_on_and_equals_a_run_without_the_break(finished, tm
     assert_trees_equal(saved_state(tmp_path, 10), saved_state(finished[0], 10))
 
 
+@pytest.mark.slow
 def test_repeated_run_is_bit_identical(finished, tmp_path):
     train_and_evaluate(tiny_config(), tmp_path)
     assert records(tmp_path) == records(finished[0])
     assert_trees_equal(saved_state(tmp_path, 10), saved_state(finished[0], 10))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_at_once_and_the_same_command_ends_with_the_same_weights(finished, tmp_path, monkeypatch, capsys):
     put_batch = loop.sharding.put_batch
     calls = iter(range(100))
@@ -135,6 +133,7 @@ def test_sigterm_saves_at_once_and_the_same_command_ends_with_the_same_weights(f
     assert (tmp_path / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluation", [1, 2], ids=["in the middle", "at the end"])
 def test_sigterm_in_an_evaluation_saves_at_once_and_it_is_made_up_for(evaluation, finished, tmp_path, monkeypatch):
     evaluate_all = loop.evaluate_all
@@ -155,6 +154,7 @@ def test_sigterm_in_an_evaluation_saves_at_once_and_it_is_made_up_for(evaluation
     assert (tmp_path / "metrics.jsonl").read_bytes() == (finished[0] / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_gone_on_from(finished, tmp_path, capsys):
     run = shutil.copytree(finished[0], tmp_path / "run")
     manifest = run / "checkpoints" / "10" / "state" / "manifest.ocdbt"

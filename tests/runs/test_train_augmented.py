@@ -1,9 +1,7 @@
 """Whole training runs with every augmentation on, through `train_and_evaluate`."""
 
-import json
-
 import pytest
-from tiny_runs import tiny_config
+from tiny_runs import records, tiny_config
 
 from hasnn_jax.trainer import train_and_evaluate
 
@@ -17,10 +15,6 @@ AUGMENTED = {
     "optim__cutmix": 0.2,
     "optim__label_smoothing": 0.1,
 }
-
-
-def records(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_run_with_every_augmentation_learns(tmp_path):

@@ -11,6 +11,7 @@ from hasnn_jax.runs import train
 from hasnn_jax.trainer import train_and_evaluate
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_stop_the_run_with_step_and_advice(tmp_path):
     config = tiny_config(optim__name="sgd", optim__learning_rate=1e30)
     with pytest.raises(InputError, match=r"not finite at step 2 \(nothing was saved.*learning_rate"):
@@ -35,6 +36,7 @@ def multiply_weights(monkeypatch, *, before, by):
     monkeypatch.setattr(train, "build_program", build_and_spoil)
 
 
+@pytest.mark.slow
 def test_divergence_after_a_checkpoint_names_it_and_leaves_it(tmp_path, monkeypatch):
     multiply_weights(monkeypatch, before=8, by=float("nan"))
     with pytest.raises(
