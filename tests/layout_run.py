@@ -21,7 +21,7 @@ GROUPS, FULL = {"model__statistics_group": 2}, {"shard_parameters": True}
 CASES = {
     "groups": {**VGG, **GROUPS},
     "groups, accumulated, full sharding": {**VGG, **FULL, "model__statistics_group": 1, "accumulate": 2},
-    "whole batch, averaged, full sharding": {**VGG, **FULL, "optim__average_decay": 0.9},
+    "whole batch, averaged, mixed, full sharding": {**VGG, **FULL, "optim__average_decay": 0.9, "optim__mixup": 0.3},
     "released, groups, full sharding": {**VGG, **RELEASED, **GROUPS, **FULL},
     "resnet": {**RESNET, **GROUPS},
     "resnet, released": {**RESNET, **RELEASED, **GROUPS},

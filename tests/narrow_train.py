@@ -1,12 +1,12 @@
-"""`hasnn train` with a narrow head of two layers on every VGG: `python tests/narrow_train.py OPTIONS`.
+"""`hasnn train` with a narrow head on every VGG: `python tests/narrow_train.py OPTIONS`.
 
-For tests of what does not depend on the head: that of the release makes a step of an otherwise tiny network four times
-as long, and its compilation half as long again. When it is called so, a run is not drawn and measured at its end.
+For tests of what does not depend on how wide the head is: the released width makes a step of an otherwise tiny network
+four times as long. When it is called so, a run is not drawn and measured at its end.
 """
 
 from hasnn_jax.models import vgg
 
-vgg.HEAD_WIDTHS = (64,)
+vgg.HEAD_WIDTHS = (64, 64)
 
 if __name__ == "__main__":
     import sys

@@ -15,7 +15,7 @@ TESTS = pathlib.Path(__file__).parent
 EXACT = (
     "groups",
     "groups, accumulated, full sharding",
-    "whole batch, averaged, full sharding",
+    "whole batch, averaged, mixed, full sharding",
     "released, groups, full sharding",
 )
 LAYOUTS = {"one device": (1, 1), "eight devices": (8, 1), "two processes": (4, 2)}
@@ -85,5 +85,7 @@ def test_full_sharding_gathers_weights_and_scatters_gradients(found):
 
 
 def test_statistics_over_several_devices_are_communicated(found):
-    reductions = list(collectives(str(found["eight devices"]["whole batch, averaged, full sharding:float64/hlo"])))
+    reductions = list(
+        collectives(str(found["eight devices"]["whole batch, averaged, mixed, full sharding:float64/hlo"]))
+    )
     assert len(reductions) > 1

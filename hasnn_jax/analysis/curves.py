@@ -32,5 +32,5 @@ def plot_curves(records: Iterable[dict[str, Any]], path: pathlib.Path, title: st
             axes.yaxis.set_minor_formatter(lambda value, _: f"{value:.4g}" if f"{value:e}"[0] in "25" else "")
         axes.grid(alpha=0.3, which="both")
         if axes.lines:
-            axes.legend(loc="best")
+            axes.legend(loc="upper right" if name == "loss" else "lower right")
     figure.savefig(path, dpi=130, format="png")

@@ -110,7 +110,7 @@ def _draw_paths(axes: "Axes", blocks: Sequence[str], arrays: Mapping[str, np.nda
     axes.margins(x=0.12)
     axes.invert_yaxis()
     axes.set_title("root mean square of what each path adds to the block's output", fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -5,6 +5,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -124,9 +125,10 @@ def analyse(model: Model, variables: Mapping[str, Any], batches: Iterable[Batch]
         raise InputError("no images to measure: expected at least one")
     cost = model_cost(model, first[0][0].shape[1:])
     labelled = [(images, labels) for images, labels in first[:gradient_batches] if labels is not None and len(images)]
-    activity = measure_activity(model, variables, (images for images, _ in itertools.chain(first, iterator)))
-    gradients = plane_gradients(model, variables, labelled) if labelled else ()
-    return Report(cost, activity, gradients, sum(len(images) for images, _ in labelled))
+    with ThreadPoolExecutor(max_workers=1) as beside:  # both compile a program first, for longer than they compute
+        gradients = beside.submit(plane_gradients, model, variables, labelled) if labelled else None
+        activity = measure_activity(model, variables, (images for images, _ in itertools.chain(first, iterator)))
+    return Report(cost, activity, gradients.result() if gradients else (), sum(len(images) for images, _ in labelled))
 
 
 def _totals_dict(totals: Totals) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
-from small_weights import CLASSES, save_small_weights
+from small_weights import CLASSES, byte_images, save_small_weights
 from typed import typed
 
 import hasnn_jax
@@ -147,7 +147,17 @@ def test_class_names_of_a_file_are_used(pictures, tmp_path, capsys):
     assert "line 2 is empty" in message
 
 
-def test_export_says_how_to_use_the_file_and_refuses_to_overwrite(weights, tmp_path, capsys):
+IN_A_FRESH_PROCESS = """
+import sys
+import jax.export, numpy
+exported = jax.export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
+for given, probabilities in zip(sys.argv[2::2], sys.argv[3::2]):
+    numpy.save(probabilities, exported.call(numpy.load(given)))
+print("hasnn_jax" in sys.modules)
+"""
+
+
+def test_an_exported_file_runs_without_the_package_and_is_not_overwritten(weights, tmp_path, capsys):
     path = tmp_path / "model.stablehlo"
     message, out, _ = typed("export", weights, path, capsys=capsys)
     assert message is None
@@ -155,12 +165,14 @@ def test_export_says_how_to_use_the_file_and_refuses_to_overwrite(weights, tmp_p
     message, *_ = typed("export", weights, path, capsys=capsys)
     assert message == f"hasnn export: {path}: exists already; remove it, or choose another name"
 
-    program = (
-        "import sys, jax, numpy; from jax import export; "
-        f"call = export.deserialize(bytearray(open({str(path)!r}, 'rb').read())).call; "
-        "print(float(call(numpy.zeros((7, 8, 8, 3), numpy.uint8)).sum()), 'hasnn_jax' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    total, imported = done.stdout.split()
-    assert float(total) == pytest.approx(7, abs=1e-5)
-    assert imported == "False"
+    batches = {batch: byte_images(batch, seed=batch) for batch in (1, 7)}
+    for batch, images in batches.items():
+        np.save(tmp_path / f"{batch}.npy", images)
+    files = [str(tmp_path / f"{batch}{end}.npy") for batch in batches for end in ("", "_probabilities")]
+    command = [sys.executable, "-c", IN_A_FRESH_PROCESS, str(path), *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    model = hasnn_jax.load(weights)
+    for batch, images in batches.items():
+        given = np.load(tmp_path / f"{batch}_probabilities.npy")
+        np.testing.assert_allclose(given, model.predict(images), rtol=0, atol=1e-6)
