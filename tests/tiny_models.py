@@ -8,8 +8,6 @@ import numpy as np
 
 import hasnn_jax
 
-# For tiny models the compiler's optimisation takes longer than the computation itself.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 SPECS = {"described": hasnn_jax.AS_DESCRIBED, "released": hasnn_jax.AS_RELEASED}
 
 
@@ -55,19 +53,19 @@ def drawn_variables(model, images, seed=0):
     return jax.tree_util.tree_map_with_path(draw, abstract_variables(model, images))
 
 
-@functools.partial(quick_jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def evaluate(model, variables, images):
     return model.apply(variables, images, train=False)
 
 
-@functools.partial(quick_jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def train(model, variables, images):
     """Logits and the updated batch_stats of one training call."""
     logits, updates = model.apply(variables, images, train=True, mutable=["batch_stats"])
     return logits, updates.get("batch_stats", {})
 
 
-@functools.partial(quick_jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def parameter_gradients(model, variables, images):
     def loss(params):
         logits, _ = model.apply({**variables, "params": params}, images, train=True, mutable=["batch_stats"])

@@ -4,7 +4,6 @@ Nothing in the models changes: `flax.linen.intercept_methods` shows the layers' 
 model with another neuron shows the spikes.
 """
 
-import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax import core
-from hasnn_jax.models import Model
+from hasnn_jax.models import Model, with_neuron
 from hasnn_jax.models.layers import Conv, Dense, Encoder
 
 Visitor = Callable[[str, Any, Array, Array], Array]
@@ -38,22 +36,16 @@ def visiting(visitor: Visitor) -> AbstractContextManager[Any]:
 
 def watched_neurons(model: Model, watcher: Callable[[Array], None]) -> Model:
     """The same model with `watcher` called with the spikes [T, B, ...] of every spiking activation, in order."""
-    spiking = model.layers.spiking
-    watched = dataclasses.replace(spiking, neuron=_Watched(neuron=spiking.neuron, watcher=watcher))
-    return model.clone(layers=dataclasses.replace(model.layers, spiking=watched))
+    neuron = model.layers.spiking.neuron
+
+    def watched(currents: Array) -> Array:
+        spikes = neuron(currents)
+        watcher(spikes)
+        return spikes
+
+    return with_neuron(model, watched)
 
 
 def has_time_axis(layer: Conv | Dense, x: Array) -> bool:
     """Whether an input of a layer has a time axis in front, as all inputs in the spiking path have."""
     return x.ndim == (5 if isinstance(layer, Conv) else 3)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Watched(core.Neuron):
-    neuron: core.Neuron = core.IF()
-    watcher: Callable[[Array], None] = lambda spikes: None
-
-    def __call__(self, currents: Array) -> Array:
-        spikes = self.neuron(currents)
-        self.watcher(spikes)
-        return spikes

@@ -25,10 +25,8 @@ ROWS = ("current", "membrane", "spikes")
 
 def membranes(currents: ArrayLike, neuron: core.Neuron) -> tuple[np.ndarray, np.ndarray]:
     """Runs neurons: `currents` [T, ...], floating -> (membranes before the reset, spikes of 0 and 1), both [T, ...]."""
-    received = jnp.asarray(currents)
-    spikes, after = neuron.trace(received)
-    before = jnp.concatenate([jnp.zeros_like(after[:1]), after[:-1]])
-    return np.asarray(neuron.charge(before, received)), np.asarray(spikes)
+    _, reached, spikes = _trace(currents, neuron)
+    return reached, spikes
 
 
 def plot_neurons(currents: ArrayLike, neuron: core.Neuron, names: Sequence[str]) -> "Figure":
@@ -46,14 +44,13 @@ def plot_neurons(currents: ArrayLike, neuron: core.Neuron, names: Sequence[str])
     from matplotlib.figure import Figure
 
     currents = np.asarray(currents, np.float32)
-    before, spikes = membranes(currents, neuron)
-    after = np.asarray(neuron.trace(jnp.asarray(currents))[1])
+    left, reached, spikes = _trace(currents, neuron)
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.6 * columns, 0.5 + 2.3 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for i, (panel, name) in enumerate(zip(axes.flat, names, strict=False)):
-        _draw_neuron(panel, currents[:, i], before[:, i], after[:, i], spikes[:, i], neuron.threshold)
+        _draw_neuron(panel, currents[:, i], left[:, i], reached[:, i], spikes[:, i], neuron.threshold)
         panel.set_title(name, fontsize=10)
     for panel in axes.flat[len(names) :]:
         panel.set_axis_off()
@@ -97,19 +94,26 @@ def plot_spike_maps(currents: ArrayLike, neuron: core.Neuron, title: str = "") -
     return figure
 
 
+def _trace(currents: ArrayLike, neuron: core.Neuron) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each step begins with, the membrane that it reaches before the reset, and its spikes."""
+    received = jnp.asarray(currents)
+    spikes, after = neuron.trace(received)
+    left = jnp.concatenate([jnp.zeros_like(after[:1]), after[:-1]])  # from the rest at 0
+    return np.asarray(left), np.asarray(neuron.charge(left, received)), np.asarray(spikes)
+
+
 def _draw_neuron(
-    axes: "Axes", current: np.ndarray, before: np.ndarray, after: np.ndarray, spikes: np.ndarray, threshold: float
+    axes: "Axes", current: np.ndarray, left: np.ndarray, reached: np.ndarray, spikes: np.ndarray, threshold: float
 ) -> None:
     steps = np.arange(len(current))
     axes.bar(steps, current, width=0.5, color=COLOURS["current"], label="current")
-    # From the rest at 0 to the first membrane; then each step begins with what the reset left of the one before.
-    rising = np.stack([np.concatenate([[0], after[:-1]]), before], axis=1).ravel()
+    rising = np.stack([left, reached], axis=1).ravel()
     axes.plot(
         np.repeat(steps, 2) + np.tile([-0.5, 0.45], len(steps)), rising, color=COLOURS["membrane"], label="membrane"
     )
     axes.axhline(threshold, color="black", lw=0.8, ls=":", label="threshold")
     axes.axhline(0, color="black", lw=0.6)
     fired = steps[spikes > 0]
-    axes.plot(fired + 0.45, before[fired], "^", color=COLOURS["spike"], ms=7, label="spike")
+    axes.plot(fired + 0.45, reached[fired], "^", color=COLOURS["spike"], ms=7, label="spike")
     axes.set_xticks(steps)
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from hasnn_jax.common.chunks import in_chunks
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.config import from_flat
@@ -62,8 +63,8 @@ def spread_batches(
       (images, uint8 [B, H, W, C]; their labels, int [B]).
     """
     chosen = np.linspace(0, len(split) - 1, min(images, len(split))).round().astype(int)
-    for start in range(0, len(chosen), batch_size):
-        examples = [split[i] for i in chosen[start : start + batch_size]]
+    for places in in_chunks(chosen, batch_size):
+        examples = [split[i] for i in places]
         pixels = np.stack([preprocessing.for_evaluation(example) for example in examples])
         yield pixels, np.array([preprocessing.label(example) for example in examples])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hasnn_jax.commands import run_options
 from hasnn_jax.commands.command import Command, Options
+from hasnn_jax.common.chunks import in_chunks
 from hasnn_jax.common.console import say
 from hasnn_jax.common.errors import InputError
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> None:
     """Prints a line for each image."""
     from hasnn_jax.inference.loaded_model import BATCH_WIDE, CHUNK
-    from hasnn_jax.inference.pictures import find_pictures, in_chunks
+    from hasnn_jax.inference.pictures import find_pictures
 
     if options.top < 1:
         raise InputError(f"--top: expected 1 or more classes, got {options.top}")
@@ -97,9 +98,10 @@ def _predict_and_draw(model: Any, name: str, images: Any, options: Options) -> N
 
     from hasnn_jax.analysis.prediction_plots import plot_prediction
     from hasnn_jax.common.files import replacing
+    from hasnn_jax.inference.loaded_model import probabilities_of
 
     features = model.features(images)
-    probabilities = jax.device_get(jax.nn.softmax(features["logits"].astype("float32")))[0]
+    probabilities = jax.device_get(probabilities_of(features["logits"]))[0]
     print(_line(name, probabilities, model.classes, options), flush=True)
     figure = plot_prediction(images[0], features, probabilities, model.classes, f"{model.name}: {name}")
     with replacing(options.picture) as temporary:

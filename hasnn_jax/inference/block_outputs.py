@@ -1,6 +1,5 @@
 """What the blocks of a model compute, and the spiking layers inside them, by name."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models import Hybrid, Model
+from hasnn_jax.models import Hybrid, Model, with_neuron
 
 PARTS = {"ann": "ann", "snn": "spikes", "encoder": "planes"}  # submodules of a hybrid block -> names here
 
@@ -50,9 +49,7 @@ def block_outputs(
         return spikes
 
     if layers:
-        neuron: Any = watched
-        watching = dataclasses.replace(model.layers, spiking=dataclasses.replace(spiking, neuron=neuron))
-        model = model.clone(layers=watching)
+        model = with_neuron(model, watched)
     with nn.intercept_methods(record):
         found["logits"] = jnp.asarray(model.apply(variables, images, train=False))
     spiked = [block for block in blocks if f"{block}/spikes" in found]

@@ -93,8 +93,7 @@ class LoadedModel:
 
     def probabilities(self, variables: Mapping[str, Any], images: Array) -> Array:
         """The pure function behind `predict`: uint8 or floating images -> probabilities, float32."""
-        logits = jnp.asarray(self.model.apply(variables, _unit(images), train=False))
-        return jax.nn.softmax(logits).astype(jnp.float32)
+        return probabilities_of(jnp.asarray(self.model.apply(variables, _unit(images), train=False)))
 
     @functools.cached_property
     def _probabilities(self) -> Callable[..., Array]:
@@ -142,6 +141,11 @@ class LoadedModel:
                 "8-bit images as uint8"
             )
         return images.astype(np.float32)
+
+
+def probabilities_of(logits: Array) -> Array:
+    """The probability of each class: logits [B, num_classes] -> float32, same shape."""
+    return jax.nn.softmax(logits).astype(jnp.float32)
 
 
 def _unit(images: Array) -> Array:

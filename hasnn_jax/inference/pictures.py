@@ -3,8 +3,7 @@
 import io
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from PIL import Image
@@ -13,8 +12,6 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.data.folder_index import SUFFIXES
 from hasnn_jax.data.images import UnreadableImageError
 from hasnn_jax.inference.loaded_model import LoadedModel
-
-T = TypeVar("T")
 
 STANDARD_INPUT = "-"
 SMALLEST = 2  # pixels a side: one pixel shows nothing
@@ -82,10 +79,3 @@ def read_pictures(
         except UnreadableImageError as error:
             unreadable(error)
     return list(found), np.reshape(list(found.values()), (-1, *model.image_shape)).astype(np.uint8)
-
-
-def in_chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items, `size` at a time."""
-    listed = list(items)
-    for start in range(0, len(listed), size):
-        yield listed[start : start + size]

@@ -8,9 +8,10 @@ from jax import Array
 
 from hasnn_jax.assembly.data import source_of_run, spread_batches
 from hasnn_jax.checkpoints import folders
+from hasnn_jax.common.chunks import in_chunks
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.inference.loaded_model import CHUNK, LoadedModel
-from hasnn_jax.inference.pictures import in_chunks, read_picture
+from hasnn_jax.inference.pictures import read_picture
 from hasnn_jax.training.steps import unit_images
 
 Batch = tuple[Array, np.ndarray | None]

@@ -1,5 +1,12 @@
 """The two model families, HAS-8-ResNet and HAS-8-VGG, and the specification of their spiking paths."""
 
+import dataclasses
+from collections.abc import Callable
+from typing import cast
+
+from jax import Array
+
+from hasnn_jax import core
 from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 from hasnn_jax.models.image_checks import checked
 from hasnn_jax.models.registry import create_model, list_models
@@ -9,7 +16,14 @@ from hasnn_jax.models.vgg import HybridVGG
 
 Model = HybridResNet | HybridVGG
 
+
+def with_neuron(model: Model, neuron: Callable[[Array], Array]) -> Model:
+    """The same model with another neuron, or any function of its kind: currents [T, B, ...] -> spikes [T, B, ...]."""
+    spiking = dataclasses.replace(model.layers.spiking, neuron=cast(core.Neuron, neuron))
+    return model.clone(layers=dataclasses.replace(model.layers, spiking=spiking))
+
+
 __all__ = [
     "AS_DESCRIBED", "AS_RELEASED", "Hybrid", "HybridResNet", "HybridVGG", "LayerFactory", "Model", "SpikingSpec",
-    "checked", "create_model", "list_models", "spiking_spec",
+    "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
 ]  # fmt: skip

@@ -37,5 +37,5 @@ def measured_lines(setup: RunSetup, variables: Mapping[str, Any]) -> list[str]:
             without_groups(setup.model), variables, (unit_images(pixels) for pixels, _ in batches)
         )
         return summarise(Report(cost_of_image(setup), activity))
-    except Exception as error:
+    except Exception as error:  # whatever it is: the run is complete, and its other results are to be written
         return [f"spikes and operations could not be measured ({first_line(error)})"]

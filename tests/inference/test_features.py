@@ -2,10 +2,11 @@
 
 import functools
 
+import jax
 import numpy as np
 import pytest
 from small_weights import byte_images, save_small_weights
-from tiny_models import drawn_variables, quick_jit, random_images, tiny_resnet
+from tiny_models import drawn_variables, random_images, tiny_resnet
 
 import hasnn_jax
 from hasnn_jax.inference.block_outputs import block_outputs
@@ -27,9 +28,7 @@ def residual():
     """An untrained ResNet of LIF neurons, and its features in the order of the alphabet."""
     model = tiny_resnet(spiking=hasnn_jax.spiking_spec(neuron="lif"))
     images = random_images(1)
-    return model, quick_jit(functools.partial(block_outputs, model, layers=True))(
-        drawn_variables(model, images), images
-    )
+    return model, jax.jit(functools.partial(block_outputs, model, layers=True))(drawn_variables(model, images), images)
 
 
 def layers_of(features):

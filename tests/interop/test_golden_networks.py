@@ -1,7 +1,6 @@
 """The two small networks that the authors' PyTorch release was run on, in float64."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +22,6 @@ NETWORKS = {
     "vgg_b2_m2_d2": ("vgg_b2_m2_d2", "has8_vgg_b2_m2_d2", hasnn_jax.AS_RELEASED),
     "vgg_b2_m2_d2_perplane": ("vgg_b2_m2_d2", "has8_vgg_b2_m2_d2", PER_PLANE),
 }
-# The compiler's optimisation costs more than these networks' arithmetic.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +47,7 @@ def compute(model, variables, images, labels):
         mean = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return mean, (logits, updates["batch_stats"])
 
-    step = quick_jit(jax.value_and_grad(loss, has_aux=True))
+    step = jax.jit(jax.value_and_grad(loss, has_aux=True))
     optimizer = optax.chain(optax.add_decayed_weights(5e-4), optax.sgd(0.05, momentum=0.9, nesterov=True))
     params, batch_stats = variables["params"], variables["batch_stats"]
     state, losses, first = optimizer.init(params), [], None
@@ -61,7 +58,7 @@ def compute(model, variables, images, labels):
         updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
     return {
-        "logits_eval": quick_jit(lambda v: model.apply(v, images, train=False))(variables),
+        "logits_eval": jax.jit(lambda v: model.apply(v, images, train=False))(variables),
         "logits_train": first[0],
         "gradients": torch_weights.to_state_dict(model, {"params": first[1]}),
         "buffers": torch_weights.to_state_dict(model, {"batch_stats": first[2]}),

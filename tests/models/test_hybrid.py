@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from tiny_models import drawn_variables, random_images
 
 import hasnn_jax
+from hasnn_jax.models import with_neuron
 from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 
 
@@ -60,3 +62,12 @@ def test_paths_are_given_once_each_and_at_least_one(paths):
 def test_an_unknown_path_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown path 'sn': expected one of ann, snn; did you mean 'snn'\?"):
         LayerFactory(("ann", "sn"))
+
+
+def test_a_model_takes_another_neuron_and_keeps_everything_else():
+    model = hasnn_jax.create_model("has8_vgg_b1_m1_d1", num_classes=5, paths=("snn",), statistics_group=2)
+    other = with_neuron(model, jnp.zeros_like)
+    images = random_images(2)
+    assert not jnp.any(other.apply(drawn_variables(model, images), images))
+    back = with_neuron(other, model.layers.spiking.neuron)
+    assert back == model
