@@ -1,4 +1,4 @@
-"""`hasnn plan --config FILE --topology v5e:16x16`: what training would cost on a TPU slice, without a TPU."""
+"""`hasnn plan --config FILE --topology v5e:16x16`: what training would cost on TPUs or GPUs, without one."""
 
 import argparse
 import functools
@@ -15,10 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments."""
     parser.add_argument(
         "--topology",
-        metavar="FAMILY:AxB",
-        help="the TPU slice, such as v5e:16x16; or local, for the devices of this machine and no estimate of time",
+        metavar="FAMILY:SIZE",
+        help="the TPU slice, such as v5e:16x16; or GPUs of one machine, such as h100:8; or local, for the devices of "
+        "this machine and no estimate of time",
     )
     parser.add_argument("--find_batch", action="store_true", help="find the largest batch that fits")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print the cost by block, path and direction, and the costliest kernels",
+    )
     parser.add_argument(
         "--examples", type=int, metavar="N", help="number of training examples (default: as many as the data has)"
     )
@@ -38,39 +44,44 @@ def run(options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     # These are slow to import.
-    from hasnn_jax.planning.devices import LOCAL, compile_without_tpu, find_target, known_topologies
+    from hasnn_jax.planning.devices import LOCAL, compile_only, find_target, known_topologies
     from hasnn_jax.planning.find_batch import find_batch
     from hasnn_jax.planning.one_batch import plan
     from hasnn_jax.planning.plan_text import describe
-    from hasnn_jax.planning.plans import plain_values
+    from hasnn_jax.planning.plan_values import plain_values
 
     if options.topology is None:
         raise InputError(f"--topology is missing; {known_topologies()}")
     if options.examples is not None and options.examples < 1:
         raise InputError(f"--examples: expected a whole number, 1 or more; got {options.examples}")
     if options.topology != LOCAL:
-        compile_without_tpu()
+        compile_only(options.topology)
     target = find_target(options.topology)
     plan_config = functools.partial(plan, target=target, examples=options.examples, cache=options.cache_dir)
     if options.find_batch:
         found = find_batch(plan_config, options.config, target, examples=options.examples)
     else:
         found = plan_config(options.config)
-    print(json.dumps(plain_values(found), indent=2) if options.json else describe(found))
+    if options.json:
+        print(json.dumps(plain_values(found, options.profile), indent=2))
+    else:
+        print(describe(found, options.profile))
 
 
 COMMAND = Command(
-    summary="memory, cost and time of training on a TPU slice, without a TPU",
+    summary="memory, cost and time of training on TPUs or GPUs, without one",
     description=(
-        "Compiles the training step for a TPU slice that need not be present, which takes minutes. Says whether the "
-        "step fits into memory, how long it takes by the compiler's own estimate, and how many days training takes. "
-        "Compilations are cached until the settings, the code or the compiler change. That a step does not fit is a "
-        "result, not an error: the exit status is 0."
+        "Compiles the training step for a TPU slice or GPUs that need not be present, which takes minutes. Says "
+        "whether the step fits into memory and what it costs; for TPUs, how long it and the training take by the "
+        "compiler's own estimate; for GPUs, how long a step takes at least. Compilations are cached until the "
+        "settings, the code or the compiler change. That a step does not fit is a result, not an error: the exit "
+        "status is 0."
     ),
     examples=(
         "hasnn plan --config configs/imagenet.py --topology v5e:16x16",
         "hasnn plan --config configs/imagenet_pod.py --topology v5e:2x4 --find_batch",
         "hasnn plan --config configs/imagenet_pod.py --topology v5e:2x4 --config.batch_size=128 --json",
+        "hasnn plan --config configs/imagenet.py --topology h100:8 --profile",
     ),
     add_arguments=add_arguments,
     run=run,

@@ -16,6 +16,7 @@ from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
 from hasnn_jax.planning.compiler_errors import Refusal
 from hasnn_jax.planning.devices import LOCAL, Target
 from hasnn_jax.planning.hlo_totals import Collective
+from hasnn_jax.planning.profile import Kernel, Part, Profile
 from hasnn_jax.planning.step_cost import Cost, Memory
 
 PACKAGE = pathlib.Path(__file__).parents[1]
@@ -56,11 +57,14 @@ def read_outcome(file: pathlib.Path) -> Outcome | None:
         entry = json.loads(file.read_bytes())
         if entry["digest"] != _digest(json.dumps(entry["outcome"]).encode()):
             return None
-        cost, refusal, seconds = (entry["outcome"][name] for name in ("cost", "refusal", "seconds"))
+        cost, refusal, seconds, profile = (entry["outcome"][name] for name in ("cost", "refusal", "seconds", "profile"))
         if cost is not None:
             collectives = tuple(Collective(**collective) for collective in cost["collectives"])
             cost = Cost(**{**cost, "memory": Memory(**cost["memory"]), "collectives": collectives})
-        return Outcome(cost, None if refusal is None else Refusal(**refusal), seconds)
+        if profile is not None:
+            parts = tuple(Part(**part) for part in profile["parts"])
+            profile = Profile(parts, tuple(Kernel(**kernel) for kernel in profile["costliest"]))
+        return Outcome(cost, None if refusal is None else Refusal(**refusal), seconds, profile)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -18,10 +18,14 @@ from hasnn_jax.assembly.program import build_program
 from hasnn_jax.common.errors import InputError, first_line
 from hasnn_jax.config import validate
 from hasnn_jax.planning.compiler_errors import Refusal, read_refusal
+from hasnn_jax.planning.hlo_parser import parse_hlo
+from hasnn_jax.planning.profile import Profile, read_profile
 from hasnn_jax.planning.step_cost import Cost, read_cost
 from hasnn_jax.training import sharding
 
-COMPILED_BY = ("jax", "jaxlib", "libtpu", "flax", "optax")
+TPU_COMPILERS = ("libtpu",)
+GPU_COMPILERS = ("jax-cuda13-pjrt", "nvidia-cudnn-cu13", "jax-cuda12-pjrt", "nvidia-cudnn-cu12")
+COMPILED_BY = ("jax", "jaxlib", *TPU_COMPILERS, *GPU_COMPILERS, "flax", "optax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +36,13 @@ class Outcome:
       cost: None if the program does not fit.
       refusal: None if the program compiles.
       seconds: how long the compilation took.
+      profile: None if the program does not fit.
     """
 
     cost: Cost | None
     refusal: Refusal | None
     seconds: float
+    profile: Profile | None = None
 
 
 def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> Any:
@@ -74,7 +80,7 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
 
 
 def compile_step(lower: Callable[[], Any], devices: int, accumulation_steps: int) -> Outcome:
-    """Lowers and compiles a training step, and reads its cost.
+    """Lowers and compiles a training step, and reads its cost and its profile.
 
     Args:
       lower: () -> a `jax.stages.Lowered`.
@@ -85,14 +91,17 @@ def compile_step(lower: Callable[[], Any], devices: int, accumulation_steps: int
       InputError: the compiler fails for another reason than memory.
     """
     began = time.monotonic()
-    cost, refusal = None, None
+    cost, refusal, profile = None, None, None
     try:
-        cost = read_cost(lower().compile(), devices, accumulation_steps)
+        compiled = lower().compile()
+        program = parse_hlo(compiled.as_text())
+        profile = read_profile(program)
+        cost = read_cost(compiled, program, profile, devices, accumulation_steps)
     except jax.errors.JaxRuntimeError as error:
         refusal = read_refusal(str(error))
         if refusal is None:
             raise InputError(f"the step cannot be compiled: {first_line(error)}") from None
-    return Outcome(cost, refusal, time.monotonic() - began)
+    return Outcome(cost, refusal, time.monotonic() - began, profile)
 
 
 def version(name: str) -> str | None:

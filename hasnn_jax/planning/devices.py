@@ -1,31 +1,21 @@
-"""The devices to plan for: a TPU slice that need not be present, or the devices of this machine."""
+"""The devices to plan for: a TPU slice or GPUs that need not be present, or the devices of this machine."""
 
 import dataclasses
-import functools
-import importlib.util
 import os
-import re
 
 import jax
-from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from hasnn_jax.common.errors import InputError, first_line
+from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.lookup import unknown_name
 from hasnn_jax.planning.chips import CHIPS, Chip
+from hasnn_jax.planning.gpu_devices import XLA_SETTING, gpu_devices, memory_limit, read_count
+from hasnn_jax.planning.gpus import GPUS, MOST_GPUS, Gpu
+from hasnn_jax.planning.tpu_slices import LIBTPU_SETTINGS, read_slice, slice_devices
 from hasnn_jax.training import sharding
 
 LOCAL = "local"
-# Without a TPU, libtpu would query Google Cloud's metadata server for the kind of machine and log that nothing answers.
-# It would also refuse to be loaded by two processes at once, since they would share a TPU; here they only compile.
-LIBTPU_SETTINGS = {
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_LOG_DIR": "disabled",
-    "TPU_MIN_LOG_LEVEL": "3",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+FORM = f"family:AxB or family:AxBxC for TPUs, such as v5e:2x4, family:N for GPUs, such as h100:8, or {LOCAL}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +25,13 @@ class Target:
     Attributes:
       name: as given to --topology.
       mesh: of the devices.
-      chip: their TPU generation; None for the devices of this machine.
+      chip: their TPU generation or GPU; None for the devices of this machine.
       limit: bytes of memory that a program may use on each device; None where the device does not report it.
     """
 
     name: str
     mesh: Mesh
-    chip: Chip | None
+    chip: Chip | Gpu | None
     limit: float | None
 
     @property
@@ -55,63 +45,48 @@ class Target:
         return self.mesh.devices.flat[0].device_kind
 
 
-def compile_without_tpu() -> None:
-    """Restricts JAX to the CPU and sets up libtpu to compile only. Call it before JAX initialises its backends.
+def compile_only(topology: str) -> None:
+    """Restricts JAX to the CPU and sets up the compilers of other devices. Call it before JAX initialises its backends.
 
-    The CPU is enough for the rest of the work, and a TPU that is present stays free for other processes.
+    The CPU is enough for the rest of the work, and a device that is present stays free for other processes.
+
+    Args:
+      topology: that is going to be compiled for, as given to --topology.
     """
     jax.config.update("jax_platforms", "cpu")
     os.environ.update({name: value for name, value in LIBTPU_SETTINGS.items() if name not in os.environ})
+    # Compilers would log what the plan says itself, such as too little memory. 1 is what JAX sets where nothing is set.
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if topology.partition(":")[0] in GPUS:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_SETTING}".strip()
 
 
 def find_target(topology: str) -> Target:
-    """The devices of a topology: "local", or for example "v5e:2x4", eight chips of TPU v5e in a torus of 2 by 4.
+    """The devices of a topology.
+
+    Args:
+      topology: "local"; or for example "v5e:2x4", eight chips of TPU v5e in a torus of 2 by 4; or "h100:8", eight GPUs
+        of one machine.
 
     Raises:
-      InputError: there is no such slice, or its compiler is not installed.
+      InputError: there is no such topology, or its compiler is not installed.
     """
     if topology == LOCAL:
         statistics = jax.devices()[0].memory_stats() or {}
         return Target(LOCAL, sharding.make_mesh(), None, statistics.get("bytes_limit"))
-    chip = read_topology(topology)
-    if importlib.util.find_spec("libtpu") is None and "TPU_LIBRARY_PATH" not in os.environ:
-        raise InputError(
-            f"--topology {topology}: the TPU compiler is missing; run: pip install -e '.[tpu]' (outside of a checkout "
-            "pip install 'hasnn_jax[tpu]'), which installs the libtpu version that matches the installed jax"
-        )
-    try:
-        found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **chip.options)
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
-        raise InputError(
-            f"--topology {topology}: {first_line(error).removeprefix('INVALID_ARGUMENT: ')}; valid sizes are for "
-            f"example {', '.join(chip.sizes)}"
-        ) from None
-    return Target(topology, sharding.make_mesh(found.devices), chip, chip.usable)
-
-
-def read_topology(topology: str) -> Chip:
-    """The TPU generation of a topology such as "v5e:2x4".
-
-    Sizes are checked here because some wrong ones make libtpu abort the process.
-
-    Raises:
-      InputError: the generation is unknown, or it has no slice of that size.
-    """
-    match = re.fullmatch(r"(\w+):(\d{1,5}(?:x\d{1,5})*)", topology)
-    if not match or match[1] not in CHIPS:
-        raise InputError(f"unknown topology {topology!r}: {known_topologies()}")
-    chip = CHIPS[match[1]]
-    sizes = [int(size) for size in match[2].split("x")]
-    chips = functools.reduce(lambda a, b: a * b, sizes)
-    if len(sizes) != chip.dimensions or not 1 <= chips <= chip.most:
-        raise InputError(
-            f"--topology {topology}: expected {chip.dimensions} sizes of 1 or more, {chip.most:,} chips at most; "
-            f"for example {', '.join(chip.sizes)}"
-        )
-    return chip
+    family = topology.partition(":")[0]
+    if family in CHIPS:
+        chip = read_slice(topology)
+        return Target(topology, sharding.make_mesh(slice_devices(topology, chip)), chip, chip.usable)
+    if family in GPUS:
+        gpu, count = GPUS[family], read_count(topology)
+        limit = memory_limit(gpu)
+        return Target(topology, sharding.make_mesh(gpu_devices(topology, gpu, count)), gpu, limit)
+    raise InputError(f"--topology {topology}: {unknown_name('family', family, [*CHIPS, *GPUS])}; expected {FORM}")
 
 
 def known_topologies() -> str:
-    """What a topology must look like, for error messages: the form, and examples of every generation."""
-    known = ", ".join(f"{family} ({', '.join(chip.sizes)})" for family, chip in CHIPS.items())
-    return f"expected family:AxB or family:AxBxC, such as v5e:2x4, or {LOCAL}; families with some sizes: {known}"
+    """What a topology must look like, for error messages: the form, and examples of every family."""
+    slices = ", ".join(f"{family} ({', '.join(chip.sizes)})" for family, chip in CHIPS.items())
+    return f"expected {FORM}; TPUs with some sizes: {slices}; GPUs, 1 to {MOST_GPUS} of them: {', '.join(GPUS)}"

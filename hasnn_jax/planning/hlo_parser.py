@@ -6,6 +6,7 @@ operations, but not of collectives.
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,8 @@ _NAME = re.compile(r"[\w.\-]+")
 _ARRAY = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,<=]*)\]")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_OP_NAME = re.compile(r'\bop_name="((?:[^"\\]|\\.)*)"')
+_OPERAND = re.compile(r"%([\w.\-]+)")
 _CALLED = re.compile(r"\b(calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
 
@@ -40,6 +43,22 @@ class Instruction:
     def names(self) -> list[str]:
         """All words of operands and attributes, among them the names of the operands."""
         return _NAME.findall(self.rest)
+
+    @property
+    def operands(self) -> list[str]:
+        """Names of the operands, in their order."""
+        depth = 0
+        for match in re.finditer(r"[()]", self.rest):  # an operand may have the shape of a tuple before its name
+            depth += 1 if match[0] == "(" else -1
+            if depth < 0:
+                return _OPERAND.findall(self.rest[: match.start()])
+        return _OPERAND.findall(self.rest)
+
+    @property
+    def op_name(self) -> str:
+        """Where in the JAX program the instruction comes from, "jit(step)/.../add"; empty if the text does not say."""
+        match = _OP_NAME.search(self.rest)
+        return match[1] if match else ""
 
     @property
     def called(self) -> dict[str, str]:
@@ -93,13 +112,16 @@ def parse_hlo(text: str) -> Program:
 
 def shape_bytes(shape: str) -> int:
     """Bytes of an array, or of all arrays of a tuple: "(f32[8,2]{1,0}, bf16[3])" -> 70. Padding is not counted."""
-    bits = 0
-    for dtype, sizes in _ARRAY.findall(shape):
-        elements = 1
-        for size in filter(None, sizes.split(",")):
-            elements *= int(size.lstrip("<="))
-        bits += elements * _bits(dtype)
-    return bits // 8
+    return sum(math.prod(_sizes(listed)) * _bits(dtype) for dtype, listed in _ARRAY.findall(shape)) // 8
+
+
+def array_sizes(shape: str) -> list[tuple[int, ...]]:
+    """Sizes of an array, or of all arrays of a tuple: "(f32[8,2]{1,0}, bf16[3])" -> [(8, 2), (3,)]."""
+    return [_sizes(listed) for _, listed in _ARRAY.findall(shape)]
+
+
+def _sizes(listed: str) -> tuple[int, ...]:
+    return tuple(int(size.lstrip("<=")) for size in listed.split(",") if size)
 
 
 def _bits(dtype: str) -> int:

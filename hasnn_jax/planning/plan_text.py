@@ -2,18 +2,24 @@
 
 from hasnn_jax.common.console import format_duration
 from hasnn_jax.planning.chips import GIB, Chip
-from hasnn_jax.planning.plans import SECONDS_PER_DAY, Plan, Seconds
+from hasnn_jax.planning.compilation import GPU_COMPILERS, TPU_COMPILERS
+from hasnn_jax.planning.gpus import Gpu
+from hasnn_jax.planning.plans import SECONDS_PER_DAY, Bounds, Plan, Seconds
+from hasnn_jax.planning.profile_text import describe_profile
 from hasnn_jax.planning.step_cost import Cost, Memory
 
 
-def describe(plan: Plan) -> str:
-    """The whole plan, in lines."""
+def describe(plan: Plan, profile: bool = False) -> str:
+    """The whole plan, in lines; on request with its profile, if the step compiles."""
     lines = [*_subject(plan), *_trials(plan), verdict(plan)]
     if plan.fits is False:
         lines.append(advice(plan))
     if cost := plan.outcome.cost:
-        lines += [*_memory(cost.memory), _work(cost), _collectives(cost), *_time(plan, cost)]
-    return "\n".join([*lines, _origin(plan)])
+        lines += [*_memory(cost.memory), *_share(plan), _work(plan, cost), _collectives(cost), *_time(plan, cost)]
+    lines.append(_origin(plan))
+    if profile and plan.outcome.profile:
+        lines.append(describe_profile(plan.outcome.profile))
+    return "\n".join(lines)
 
 
 def verdict(plan: Plan) -> str:
@@ -73,10 +79,19 @@ def _memory(memory: Memory) -> list[str]:
     ]
 
 
-def _work(cost: Cost) -> str:
-    counts = (cost.flops, cost.bytes_accessed)
-    flops, accessed = ("?" if count is None else f"{count / 1e9:,.4g}" for count in counts)
-    return f"work a step   {flops} GFLOP, {accessed} GB read and written, on each device"
+def _share(plan: Plan) -> list[str]:
+    if not isinstance(plan.chip, Gpu):
+        return []
+    return [
+        f"  available   {_gib(plan.available):>10}   of the GPU's {plan.chip.memory / GIB:.0f} GiB; JAX allocates "
+        "three quarters unless XLA_CLIENT_MEM_FRACTION says otherwise",
+    ]
+
+
+def _work(plan: Plan, cost: Cost) -> str:
+    flops, accessed = (f"{count / 1e9:,.4g}" for count in (cost.flops, cost.bytes_accessed))
+    kernels = f" by {cost.kernels:,} kernels" if isinstance(plan.chip, Gpu) else ""
+    return f"work a step   {flops} GFLOP, {accessed} GB read and written{kernels}, on each device"
 
 
 def _collectives(cost: Cost) -> str:
@@ -86,7 +101,9 @@ def _collectives(cost: Cost) -> str:
 
 def _time(plan: Plan, cost: Cost) -> list[str]:
     chip, seconds, days = plan.chip, plan.seconds, plan.days
-    if chip is None or seconds is None or days is None:
+    if isinstance(chip, Gpu) and plan.bounds:
+        return _bounds(plan, chip, plan.bounds, cost)
+    if not isinstance(chip, Chip) or seconds is None or days is None:
         return ["time          no estimate: the compiler for this device makes none"]
     workload = plan.workload
     duration = f" ({format_duration(days * SECONDS_PER_DAY)})" if days < 1 else ""
@@ -99,11 +116,25 @@ def _time(plan: Plan, cost: Cost) -> list[str]:
     ]
 
 
+def _bounds(plan: Plan, gpu: Gpu, bounds: Bounds, cost: Cost) -> list[str]:
+    rate = plan.workload.batch_size / bounds.step
+    return [
+        f"a step        {bounds.step * 1e3:.3g} ms or more, {rate:,.0f} images/s or fewer: a bound, not an estimate",
+        f"  by bytes    {bounds.bytes * 1e3:>7.3g} ms   at {gpu.bandwidth / 1e9:,.4g} GB/s, if no cache "
+        "holds any of them",
+        f"  by FLOPs    {bounds.flops * 1e3:>7.3g} ms   of convolutions and matrix products, at "
+        f"{gpu.flops / 1e12:,.4g} TFLOP/s, the peak for dense bfloat16{_unknown_loops(cost)}",
+    ]
+
+
+def _unknown_loops(cost: Cost) -> str:
+    return f"; {cost.loops_unknown} loops of unknown trip count counted once" if cost.loops_unknown else ""
+
+
 def _parts_of_a_step(cost: Cost, chip: Chip, seconds: Seconds) -> list[str]:
-    unknown = f"; {cost.loops_unknown} loops of unknown trip count counted once" if cost.loops_unknown else ""
     return [
         f"  computing   {seconds.cycles * 1e3:>7.4g} ms   the compiler's estimate of {(cost.cycles or 0) / 1e6:,.4g} "
-        f"million cycles, at {chip.clock / 1e9:g} GHz{unknown}",
+        f"million cycles, at {chip.clock / 1e9:g} GHz{_unknown_loops(cost)}",
         f"  sending     {seconds.collectives * 1e3:>7.3g} ms   not the compiler's estimate: around a ring at "
         f"{chip.ring / 1e9:g} GB/s, not overlapped with computing",
         f"  bounds      {seconds.flops_bound * 1e3:>7.3g} ms by FLOPs at {chip.flops / 1e12:,.4g} TFLOP/s, "
@@ -113,6 +144,7 @@ def _parts_of_a_step(cost: Cost, chip: Chip, seconds: Seconds) -> list[str]:
 
 
 def _origin(plan: Plan) -> str:
-    compilers = ", ".join(f"{name} {plan.versions[name]}" for name in ("jax", "libtpu") if plan.versions[name])
+    own = TPU_COMPILERS if isinstance(plan.chip, Chip) else GPU_COMPILERS if isinstance(plan.chip, Gpu) else ()
+    compilers = ", ".join(f"{name} {plan.versions[name]}" for name in ("jax", *own) if plan.versions[name])
     how = "cached from an earlier compilation" if plan.cached else "compiled"
     return f"{how} by {compilers}, in {format_duration(plan.outcome.seconds)}"

@@ -1,8 +1,7 @@
-"""A plan as data, and as plain values for JSON."""
+"""A plan as data, and what follows from it."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -10,6 +9,7 @@ from hasnn_jax.assembly.data import count_steps
 from hasnn_jax.planning.chips import Chip
 from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
 from hasnn_jax.planning.devices import Target
+from hasnn_jax.planning.gpus import Gpu
 from hasnn_jax.planning.step_cost import Cost
 
 SECONDS_PER_DAY = 86400
@@ -61,6 +61,24 @@ class Seconds:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Seconds that a step takes at least on a GPU. How long it does take, no compiler estimates.
+
+    Attributes:
+      flops: what the FLOPs of convolutions and matrix products take at the peak rate.
+      bytes: what the bytes that kernels read and write take at the bandwidth of the memory, if no cache holds them.
+    """
+
+    flops: float
+    bytes: float
+
+    @property
+    def step(self) -> float:
+        """The whole step: the larger bound, for both may go on at once."""
+        return max(self.flops, self.bytes)
+
+
+@dataclasses.dataclass(frozen=True)
 class Trial:
     """A batch that was tried in a search, and whether it fits."""
 
@@ -77,7 +95,7 @@ class Plan:
       topology: the name of the devices, as given to --topology.
       devices: how many there are.
       device_kind: the `device_kind` of the devices.
-      chip: their TPU generation; None for the devices of this machine.
+      chip: their TPU generation or GPU; None for the devices of this machine.
       limit: bytes of memory that a program may use on each device; None where the device does not report it.
       outcome: of the compilation.
       cached: whether the outcome comes from the cache.
@@ -89,7 +107,7 @@ class Plan:
     topology: str
     devices: int
     device_kind: str
-    chip: Chip | None
+    chip: Chip | Gpu | None
     limit: float | None
     outcome: Outcome
     cached: bool
@@ -106,7 +124,7 @@ class Plan:
         """Whether the step fits into memory; None where the device does not report how much memory it has."""
         if self.outcome.cost is None:
             return False
-        if self.chip is not None:
+        if isinstance(self.chip, Chip):
             return True  # the TPU compiler refuses a program that does not fit
         return None if self.limit is None else self.outcome.cost.memory.peak <= self.limit
 
@@ -128,7 +146,15 @@ class Plan:
     def seconds(self) -> Seconds | None:
         """The estimate for a step; None where the compiler estimates no cycles."""
         cost = self.outcome.cost
-        return None if cost is None or self.chip is None else estimate(cost, self.chip)
+        return estimate(cost, self.chip) if cost is not None and isinstance(self.chip, Chip) else None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """What a step takes at least on a GPU; None for other devices, and if the step does not compile."""
+        cost = self.outcome.cost
+        if cost is None or not isinstance(self.chip, Gpu):
+            return None
+        return Bounds(cost.flops / self.chip.flops, cost.bytes_accessed / self.chip.bandwidth)
 
     @property
     def days(self) -> float | None:
@@ -181,39 +207,6 @@ def estimate(cost: Cost, chip: Chip) -> Seconds | None:
     return Seconds(
         cycles=cost.cycles / chip.clock,
         collectives=sum(collective.sent for collective in cost.collectives) / chip.ring,
-        flops_bound=(cost.flops or 0) / chip.flops,
-        bytes_bound=(cost.bytes_accessed or 0) / chip.bandwidth,
+        flops_bound=cost.flops / chip.flops,
+        bytes_bound=cost.bytes_accessed / chip.bandwidth,
     )
-
-
-def plain_values(plan: Plan) -> dict[str, Any]:
-    """A plan as values that JSON can hold. "trials" is a key only after a search."""
-    workload, seconds = plan.workload, plan.seconds
-    values: dict[str, Any] = {
-        "model": workload.model,
-        "dtype": workload.dtype,
-        "image": workload.image,
-        "statistics_group": workload.statistics_group,
-        "accumulate": workload.accumulation_steps,
-        "shard_parameters": workload.shard_parameters,
-        "batch_size": workload.batch_size,
-        "topology": plan.topology,
-        "devices": plan.devices,
-        "device_kind": plan.device_kind,
-        "fits": plan.fits,
-        "needed": plan.needed,
-        "available": plan.available,
-        "cost": dataclasses.asdict(plan.outcome.cost) if plan.outcome.cost else None,
-        "chip": dataclasses.asdict(plan.chip) if plan.chip else None,
-        "seconds": {"step": seconds.step, **dataclasses.asdict(seconds)} if seconds else None,
-        "examples": workload.examples,
-        "epochs": workload.epochs,
-        "steps": workload.steps,
-        "days": plan.days,
-        "compile_seconds": plan.outcome.seconds,
-        "cached": plan.cached,
-        "versions": dict(plan.versions),
-    }
-    if plan.trials:
-        values["trials"] = [dataclasses.asdict(trial) for trial in plan.trials]
-    return values

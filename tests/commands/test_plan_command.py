@@ -1,7 +1,7 @@
 """The command `hasnn plan`, run as `python -m hasnn_jax plan`.
 
-One test compiles for a TPU. It is slow, since loading the TPU compiler and compiling even the smallest network take
-half a minute, and it is skipped where libtpu is not installed.
+Two tests compile for a TPU and for a GPU. They are slow, since loading such a compiler and compiling even the smallest
+network take half a minute, and they are skipped where libtpu or the CUDA plugin is not installed.
 """
 
 import json
@@ -12,6 +12,8 @@ import sys
 
 import pytest
 from quick_compilation import with_devices
+
+from hasnn_jax.planning.compilation import GPU_COMPILERS, version
 
 ROOT = pathlib.Path(__file__).parents[2]
 DIGITS = ("--config", "configs/digits.py", "--config.model.name=has8_vgg_b1_m1_d1", "--config.model.stem=imagenet")
@@ -37,7 +39,9 @@ def run_plan(*arguments, **environment):
         (("--config", "configs/digits.py"), "--topology is missing; expected family:AxB"),
         ((*DIGITS, "--config.batch=2", "--topology=local"), "unknown config key 'batch'"),
         ((*DIGITS, "--config.epochs=many", "--topology=local"), "invalid literal for int() with base 10: 'many'"),
-        ((*DIGITS, "--topology=v9:2x2"), "unknown topology 'v9:2x2'"),
+        ((*DIGITS, "--topology=v9:2x2"), "unknown family 'v9': expected one of a100,"),
+        ((*DIGITS, "--topology=h10:8"), "did you mean 'h100'?"),
+        ((*DIGITS, "--topology=h100:9"), "expected the number of GPUs in a machine, 1 to 8"),
         ((*DIGITS, "--topology=local", "--examples=0"), "--examples: expected a whole number, 1 or more; got 0"),
         ((*DIGITS, "--topology=local", "extra"), "unexpected argument 'extra'"),
         (
@@ -60,7 +64,7 @@ def test_command_prints_the_plan_as_text_and_as_json(tmp_path):
     arguments = (*DIGITS, "--config.model.statistics_group=4", "--topology=local", f"--cache_dir={tmp_path}")
     text, data = (
         run_plan(*arguments, XLA_FLAGS=with_devices(8)),
-        run_plan(*arguments, "--json", XLA_FLAGS=with_devices(8)),
+        run_plan(*arguments, "--json", "--profile", XLA_FLAGS=with_devices(8)),
     )
     assert (text.returncode, data.returncode) == (0, 0), text.stderr + data.stderr
     assert text.stderr == data.stderr == ""
@@ -70,6 +74,9 @@ def test_command_prints_the_plan_as_text_and_as_json(tmp_path):
     assert found["devices"] == 8
     reduced = {one["kind"]: one for one in found["cost"]["collectives"]}["all-reduce"]
     assert reduced["sent"] == pytest.approx(2 * 7 / 8 * reduced["bytes"])
+    assert sum(part["bytes"] for part in found["profile"]["parts"]) == found["profile"]["bytes"]
+    assert {"block1", "head", "optimizer"} <= {part["block"] for part in found["profile"]["parts"]}
+    assert "profile" not in text.stdout
 
 
 @pytest.mark.slow
@@ -93,3 +100,27 @@ def test_smallest_network_compiles_for_a_tpu_slice(tmp_path):
         assert refused.returncode == 1
         assert message in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(version, GPU_COMPILERS)), reason="the GPU compiler is not installed: extra `cuda`")
+def test_smallest_network_compiles_for_gpus(tmp_path):
+    # Mixing draws random numbers, which JAX lowers differently for each platform. Should JAX, to do so, ask which GPU
+    # platform is present, as it once did (its issue 23971), then this test fails.
+    arguments = (*DIGITS, "--config.model.statistics_group=8", "--config.optim.mixup=0.2", f"--cache_dir={tmp_path}")
+    environment = {"XLA_FLAGS": "", "JAX_PLATFORMS": ""}
+    done = run_plan(*arguments, "--topology=h100:2", "--config.accumulate=2", "--json", "--profile", **environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["fits"]
+    assert (found["devices"], found["device_kind"]) == (2, "NVIDIA H100 80GB HBM3")
+    assert 0 < found["needed"] < found["available"] < 80 * 2**30
+    assert found["seconds"] is None
+    assert found["bounds"]["step"] == found["bounds"]["bytes"] > found["bounds"]["flops"] > 0
+    assert {one["kind"] for one in found["cost"]["collectives"]} == {"all-reduce"}
+    profile = found["profile"]
+    assert profile["kernels"] == found["cost"]["kernels"] > 100
+    assert profile["bytes"] == found["cost"]["bytes_accessed"]
+    assert profile["unnamed"]["bytes"] < 0.1 * profile["bytes"]
+    assert {"block1", "block2", "head", "optimizer"} <= {part["block"] for part in profile["parts"]}

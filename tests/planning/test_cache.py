@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from known_costs import COST, one_device
+from known_costs import COST, PROFILE, one_device
 from tiny_runs import tiny_config
 
 from hasnn_jax.planning import one_batch
@@ -83,7 +83,11 @@ def test_plan_is_made_although_it_cannot_be_cached(tmp_path, monkeypatch):
 
 
 def test_outcomes_are_read_as_they_were_written(tmp_path):
-    for outcome in (Outcome(COST, None, 2.5), Outcome(None, Refusal(2.5, None), 1.0)):
+    for outcome in (
+        Outcome(COST, None, 2.5),
+        Outcome(COST, None, 2.5, PROFILE),
+        Outcome(None, Refusal(2.5, None), 1.0),
+    ):
         write_outcome(tmp_path / "a/b.json", outcome, pytest.fail)
         assert read_outcome(tmp_path / "a/b.json") == outcome
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["b.json"]

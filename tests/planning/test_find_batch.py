@@ -13,8 +13,9 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.planning import one_batch
 from hasnn_jax.planning.compilation import Outcome
 from hasnn_jax.planning.find_batch import find_batch, largest
+from hasnn_jax.planning.gpus import GPUS
 from hasnn_jax.planning.plan_text import describe
-from hasnn_jax.planning.plans import plain_values
+from hasnn_jax.planning.plan_values import plain_values
 from hasnn_jax.planning.step_cost import Memory
 
 
@@ -70,6 +71,13 @@ def test_largest_batch_keeps_statistics_groups_whole(changes, best, tmp_path, mo
     ]
     assert any(line.startswith(f"batch {best}: {best} images a device: fits: ") for line in said)
     assert f"the largest batch that fits; tried: {found.trials[0].batch_size:,} " in describe(found)
+
+
+def test_largest_batch_for_a_gpu_is_found_though_its_compiler_refuses_none(tmp_path, monkeypatch):
+    pretend_memory(monkeypatch, bytes_per_image=1)
+    found = search(tmp_path, one_device(103, GPUS["h100"]))
+    assert (found.fits, found.workload.batch_size) == (True, 96)
+    assert {trial.fits for trial in found.trials} == {True, False}
 
 
 def test_no_batch_may_fit_or_all_may(tmp_path, monkeypatch):

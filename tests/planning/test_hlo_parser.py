@@ -1,8 +1,8 @@
-"""Shapes and replica groups in HLO as XLA's CPU and TPU compilers write it."""
+"""Shapes, operands, names and replica groups in HLO as XLA's CPU and TPU compilers write it."""
 
 import pytest
 
-from hasnn_jax.planning.hlo_parser import group_size, shape_bytes
+from hasnn_jax.planning.hlo_parser import Instruction, array_sizes, group_size, shape_bytes
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,31 @@ from hasnn_jax.planning.hlo_parser import group_size, shape_bytes
 )
 def test_shape_has_the_bytes_of_its_arrays(shape, size):
     assert shape_bytes(shape) == size
+
+
+def test_sizes_of_all_arrays_are_read():
+    assert array_sizes("(f32[8,2]{1,0:T(8,128)S(1)}, /*index=1*/bf16[3], pred[])") == [(8, 2), (3,), ()]
+
+
+@pytest.mark.parametrize(
+    ("rest", "operands"),
+    [
+        ("%a, %b.1), channel_id=1, to_apply=%add", ["a", "b.1"]),
+        ("(f32[2]{0}, (f32[8]{0:T(128)})) %start), calls=%c", ["start"]),
+        ("%a, /*index=5*/%a, %c-d)", ["a", "a", "c-d"]),
+        ("), kind=kLoop, calls=%c", []),
+        ('6), metadata={op_name="%n"}', []),
+    ],
+)
+def test_operands_are_told_from_attributes(rest, operands):
+    assert Instruction("i", "f32[]", "fusion", rest).operands == operands
+
+
+def test_operation_name_is_read_with_its_quotes():
+    name = r"state.params[\'stem\'][\'kernel\']"
+    instruction = Instruction("i", "f32[]", "copy", f'%p), metadata={{op_name="{name}" stack_frame_id=3}}')
+    assert instruction.op_name == name
+    assert Instruction("i", "f32[]", "copy", "%p), metadata={stack_frame_id=3}").op_name == ""
 
 
 @pytest.mark.parametrize(

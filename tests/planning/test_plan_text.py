@@ -3,11 +3,12 @@
 import dataclasses
 
 import pytest
-from known_costs import COST, Refusing
+from known_costs import COST, PROFILE, Refusing
 from known_plans import OUT_OF_MEMORY, plan_from
 
 from hasnn_jax.planning.compilation import Outcome, compile_step
 from hasnn_jax.planning.compiler_errors import Refusal
+from hasnn_jax.planning.gpus import GPUS
 from hasnn_jax.planning.plan_text import advice, describe
 
 
@@ -25,6 +26,27 @@ def test_text_has_memory_communication_and_time():
 
 def test_compiler_without_estimates_gives_no_time():
     assert "no estimate" in describe(plan_from(Outcome(dataclasses.replace(COST, cycles=None), None, 1.0)))
+
+
+def test_gpu_has_bounds_kernels_and_its_share_of_memory_and_no_estimate():
+    cost = dataclasses.replace(COST, flops=989.4e9, bytes_accessed=67e9, cycles=None)
+    text = describe(plan_from(Outcome(cost, None, 1.0), chip=GPUS["h100"], limit=60 * 2**30, batch_size=64))
+    assert "fits: 5.00 GiB of 60.00 GiB a device" in text
+    assert "67 GB read and written by 30 kernels" in text
+    assert "20 ms or more, 3,200 images/s or fewer: a bound, not an estimate" in text
+    assert "1 ms   of convolutions and matrix products, at 989.4 TFLOP/s, the peak for dense bfloat16" in text
+    assert "of the GPU's 80 GiB" in text
+    assert "days" not in text
+    small = describe(plan_from(Outcome(cost, None, 1.0), chip=GPUS["h100"], limit=4 * 2**30))
+    assert "does not fit: 5.00 GiB of 4.00 GiB a device" in small
+    assert "may help" in small
+
+
+def test_profile_is_told_on_request():
+    plan = plan_from(Outcome(COST, None, 1.0, PROFILE))
+    assert describe(plan, profile=True).startswith(describe(plan))
+    assert "the costliest kernels" in describe(plan, profile=True)
+    assert "the costliest kernels" not in describe(plan)
 
 
 def test_text_for_a_step_that_does_not_fit_has_advice():
