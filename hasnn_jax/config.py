@@ -32,6 +32,9 @@ def default_config() -> ConfigDict:
         int
     )  # consecutive examples that share batch statistics; None: the batch
     config.model.dtype = "float32"  # or "bfloat16": of convolutions and linear layers
+    config.model.remat = (
+        "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
+    )
     config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
     config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
 
@@ -175,6 +178,7 @@ def validate(config: ConfigDict) -> None:
             "None, or 2 or more images in a batch and in config.model.statistics_group, to be mixed with each other",
         )
     _require(given, "model.init_head", lambda v: v in ("keep", "fresh"), "keep or fresh")
+    _require(given, "model.remat", lambda v: v in ("none", "spikes", "block"), "none, spikes or block")
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 
 

@@ -26,6 +26,7 @@ def build_model(settings: ConfigDict, num_classes: int) -> Model:
         stem=settings.stem,
         statistics_group=settings.statistics_group,
         dtype=jnp.dtype(settings.dtype),
+        remat=settings.remat,
     )
 
 

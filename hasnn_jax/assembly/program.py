@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from hasnn_jax.checkpoints.fit_weights import Variables
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.models import Model
+from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.training import optimizers
 from hasnn_jax.training.mixing import draw_mix
 from hasnn_jax.training.program import DrawMix, TrainProgram, gradients_over_mesh, make_program
@@ -62,7 +63,7 @@ def build_optimizer(settings: ConfigDict, schedule: optax.Schedule) -> optax.Gra
 def build_gradients(config: ConfigDict, model: Model, mesh: Mesh) -> Callable[..., Any]:
     """The configured gradients of a batch over the mesh; see `hasnn_jax.training.program.gradients_over_mesh`."""
     return gradients_over_mesh(
-        model.apply,
+        compile_for(mesh, model.apply),
         mesh,
         batch_size=config.batch_size,
         statistics_group=config.model.statistics_group,

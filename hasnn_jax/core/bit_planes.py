@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from hasnn_jax.core.packing import computed_once
 from hasnn_jax.core.plane_surrogates import (
     NUM_PLANES,
     FourierSine,
@@ -113,14 +114,12 @@ def bit_planes(value: Array, coding: BitPlaneCoding) -> Array:
 
     The derivative is that of the surrogate. Only `value` is kept for the backward pass.
     """
-    whole = value.astype(jnp.int32)
-    spikes = []
-    for plane in _emitted_planes(coding):
-        if plane == 0 and coding.lowest_plane == "fractional":
-            spikes.append(value % 2)
-        else:
-            spikes.append(((whole >> plane) & 1).astype(value.dtype))
-    return jnp.stack(spikes)
+    kept = jnp.asarray(_emitted_planes(coding), jnp.uint8).reshape((-1,) + (1,) * value.ndim)
+    whole = computed_once(jnp.floor(value))
+    spikes = ((whole.astype(jnp.uint8)[None] >> kept) & 1).astype(value.dtype)
+    if coding.lowest_plane == "fractional":
+        spikes += jnp.where(kept == 0, (value - whole)[None], 0)
+    return spikes
 
 
 def _bit_planes_forward(value, coding):

@@ -13,16 +13,20 @@ and then resets the membrane of a neuron that fired:
 """
 
 import dataclasses
+import functools
 import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
+from hasnn_jax.core.packing import computed_once, unpack
 from hasnn_jax.core.spike_surrogates import ArcTan, SpikeSurrogate, spike
 
 Reset = Literal["hard", "soft"]
+PACKED_SPIKES = "packed_spikes"  # for the policies of `jax.checkpoint`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Neuron:
             v, s = self.step(v, x)
             return v, (s, v)
 
+        _require_time_axis(currents)
         return self._scan(step, currents)
 
     def __call__(self, currents: Array) -> Array:
@@ -83,12 +88,13 @@ class Neuron:
           ValueError: there is no time step.
           TypeError: the currents are not floating.
         """
-        # Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
+        _require_time_axis(currents)
+        if currents.shape[0] <= 8:
+            return _spikes(self, currents)
         return jax.checkpoint(lambda x: self._scan(self.step, x))(currents).astype(currents.dtype)
 
     @staticmethod
     def _scan(step, currents):
-        _require_time_axis(currents)
         currents = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
         rest = jnp.zeros_like(currents[0])
         return jax.lax.scan(step, rest, currents, unroll=min(currents.shape[0], 8))[1]
@@ -121,6 +127,34 @@ class LIF(Neuron):
 
     def charge(self, v: Array, x: Array) -> Array:
         return v + (x - v) / self.tau if self.decay_input else v - v / self.tau + x
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _spikes(neuron: Neuron, currents: Array) -> Array:
+    """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron.
+
+    Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
+    """
+    exact = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
+    v = jnp.zeros_like(exact[0])
+    packed = jnp.zeros_like(v)
+    for t in range(exact.shape[0]):
+        v, s = neuron.step(v, exact[t])
+        packed += 2.0 ** (7 - t) * s
+    packed = checkpoint_name(computed_once(packed).astype(jnp.uint8), PACKED_SPIKES)
+    return unpack(packed, exact.shape[0], currents.dtype)
+
+
+def _spikes_forward(neuron, currents):
+    return _spikes(neuron, currents), currents
+
+
+def _spikes_backward(neuron, currents, cotangent):
+    scan = jax.vjp(lambda x: neuron._scan(neuron.step, x).astype(x.dtype), currents)[1]
+    return scan(cotangent)
+
+
+_spikes.defvjp(_spikes_forward, _spikes_backward)
 
 
 def _require_time_axis(currents: Array) -> None:

@@ -1,5 +1,6 @@
 """Stores up to eight binary time steps in one byte: a spike train in 1/32 of the memory of float32."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -30,6 +31,19 @@ def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
         raise TypeError(f"packed: expected uint8, got {packed.dtype}")
     shifts = jnp.arange(7, 7 - steps, -1, dtype=jnp.uint8)
     return ((packed[None] >> _time_axis(shifts, packed.ndim + 1)) & 1).astype(dtype)
+
+
+def computed_once(whole: Array) -> Array:
+    """The same whole numbers 0..255, so that XLA does not compute them again for every time step that is unpacked.
+
+    `jax.lax.optimization_barrier` does not prevent that on a CPU, where it is gone before operations are fused. But no
+    compiler repeats a square root for each of several results; this one is exact, and hides that it changes nothing.
+
+    Args:
+      whole: floating array of any shape.
+    """
+    zero = jax.lax.optimization_barrier(jnp.zeros((), whole.dtype))  # hides that this is the root of a square
+    return jax.lax.optimization_barrier(jnp.sqrt(whole * (whole + zero)))
 
 
 def _time_axis(values: Array, ndim: int) -> Array:

@@ -26,14 +26,15 @@ def block_outputs(
     """
     found: dict[str, Array] = {}
     blocks: list[str] = []
-    latest = ""  # the module that was called last; its output is what a neuron receives next
+    latest = ""  # the module that computes what a neuron receives next: a norm calls it, a linear layer comes before it
     spiking = model.layers.spiking
 
     def record(call, arguments, keywords, context):
         nonlocal latest
+        path = context.module.path
+        latest = "/".join(path)
         output = call(*arguments, **keywords)
         if context.method_name == "__call__":
-            path = context.module.path
             latest = "/".join(path)
             if isinstance(context.module, Hybrid):
                 found[latest] = output

@@ -4,16 +4,23 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.common.lookup import unknown_name
-from hasnn_jax.models.layers import BatchNorm, Conv, Dense, Encoder
+from hasnn_jax.common.lookup import look_up, unknown_name
+from hasnn_jax.core.neurons import PACKED_SPIKES
+from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
 Path = Literal["ann", "snn"]
+Remat = Literal["none", "spikes", "block"]
+KEPT = {
+    "spikes": jax.checkpoint_policies.save_only_these_names(PACKED_SPIKES, CURRENTS, MOMENTS),
+    "block": jax.checkpoint_policies.nothing_saveable,
+}
 Body = Callable[..., nn.Module]
 """Creates the layers of one path: called with `name=`, it returns a module that is called with (x, train)."""
 
@@ -27,17 +34,22 @@ class LayerFactory:
       spiking: coding, neuron and decoder of the spiking paths.
       statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers; float32 or bfloat16.
+      remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
+        need, spikes as they are; "spikes": currents, and spikes as one byte for all time steps; "block": the block's
+        input alone.
 
     Raises:
-      InputError: `paths` is empty, or has an unknown or repeated path.
+      InputError: `paths` is empty, or has an unknown or repeated path; or `remat` is unknown.
     """
 
     paths: tuple[Path, ...] = ("ann", "snn")
     spiking: SpikingSpec = AS_DESCRIBED
     statistics_group: int | None = None
     dtype: Any = jnp.float32
+    remat: Remat = "none"
 
     def __post_init__(self):
+        look_up("remat", self.remat, {"none": None, **KEPT})
         if not self.paths or len(set(self.paths)) != len(self.paths):
             raise InputError(f"paths: expected 'ann', 'snn' or both, each once; got {self.paths!r}")
         for path in self.paths:
@@ -52,9 +64,20 @@ class LayerFactory:
         """A linear layer with bias in `dtype`."""
         return Dense(features, self.dtype, name=name)
 
-    def norm(self, *, name: str, momentum: float = 0.1) -> BatchNorm:
-        """A batch normalisation with this model's `statistics_group`."""
-        return BatchNorm(momentum, statistics_group=self.statistics_group, name=name)
+    def norm(self, activation: Activation, *, name: str, momentum: float = 0.1) -> BatchNorm:
+        """A batch normalisation with this model's `statistics_group`, followed by the activation."""
+        return BatchNorm(
+            momentum,
+            statistics_group=self.statistics_group,
+            activation=activation,
+            within_checkpoint=self.remat != "none",
+            name=name,
+        )
+
+    def hybrid(self, *, ann: Body, snn: Body, name: str) -> "Hybrid":
+        """A block of two paths; `remat` decides what is kept of it for the backward pass."""
+        kind = Hybrid if self.remat == "none" else nn.remat(Hybrid, static_argnums=(2,), policy=KEPT[self.remat])
+        return kind(self, ann, snn, name=name)
 
 
 class Hybrid(nn.Module):

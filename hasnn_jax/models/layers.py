@@ -4,7 +4,6 @@ Convolution, pooling, linear layers and normalisation treat all time steps alike
 the batch, BatchNorm takes its statistics over time, batch and space together.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +12,22 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
+from hasnn_jax.models.convolution import convolve
+from hasnn_jax.models.moments import moments
+from hasnn_jax.models.time_folding import time_folded
 
+Activation = Callable[[Array], Array]
 BATCH_AXIS = -4  # of [..., B, H, W, C]
+CURRENTS, MOMENTS = "currents", "moments"  # for the policies of `jax.checkpoint`
+
+
+def identity(x: Array) -> Array:
+    """No activation."""
+    return x
 
 
 def torch_uniform(fan_in: int) -> Callable[..., Array]:
@@ -45,15 +55,9 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
-        pad = (self.kernel // 2, self.kernel // 2)
-        convolve = functools.partial(
-            jax.lax.conv_general_dilated,
-            rhs=kernel.astype(self.dtype),
-            window_strides=(self.stride, self.stride),
-            padding=(pad, pad),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-        return _time_folded(convolve, x.astype(self.dtype))
+        kernel = kernel.astype(self.dtype)
+        y = time_folded(lambda images: convolve(images, kernel, self.stride), x.astype(self.dtype))
+        return checkpoint_name(y, CURRENTS)
 
 
 class Dense(nn.Module):
@@ -72,7 +76,7 @@ class Dense(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all axes except channels, with PyTorch's running statistics.
+    """Batch normalisation over all axes except channels, with PyTorch's running statistics, and an activation.
 
     The running variance is unbiased: the variance of the batch times n / (n - 1). The variable `count` is the number
     of batches in the running statistics; nothing is computed from it. Statistics are float32 or wider for every
@@ -83,11 +87,16 @@ class BatchNorm(nn.Module):
       epsilon: added to the variance.
       statistics_group: how many consecutive examples share statistics; None for the whole batch. The running
         statistics use the mean over the groups.
+      activation: applied to the normalised values. For the backward pass only the layer's input is kept, and what
+        follows from it is computed again: that takes less time than writing it to memory does.
+      within_checkpoint: whether a `jax.checkpoint` around the layer decides instead what is kept.
     """
 
     momentum: float = 0.1
     epsilon: float = 1e-5
     statistics_group: int | None = None
+    activation: Activation = identity
+    within_checkpoint: bool = False
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -102,33 +111,40 @@ class BatchNorm(nn.Module):
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not train:
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            shifted = exact - _channelwise(running_mean.value, x)
-            return (shifted * _channelwise(weight, x) + _channelwise(bias, x)).astype(x.dtype)
+            return self.activation(_normalise(exact, running_mean.value, weight, bias).astype(x.dtype))
 
         group = self.statistics_group or batch
         require_whole_groups(batch, group)
-        grouped = exact.reshape((*x.shape[:BATCH_AXIS], batch // group, group, *x.shape[BATCH_AXIS + 1 :]))
-        axes = tuple(a for a in range(grouped.ndim) if a not in (x.ndim + BATCH_AXIS, grouped.ndim - 1))
-        mean = jnp.mean(grouped, axes, keepdims=True)
-        centred = grouped - mean
-        var = jnp.mean(centred * centred, axes, keepdims=True)
+        shape = (*x.shape[:BATCH_AXIS], batch // group, group, *x.shape[BATCH_AXIS + 1 :])
+        axes = tuple(a for a in range(len(shape)) if a not in (x.ndim + BATCH_AXIS, len(shape) - 1))
+        mean, var = checkpoint_name(moments(exact.reshape(shape), running_mean.value, axes), MOMENTS)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            n = math.prod(grouped.shape[a] for a in axes)
+            n = math.prod(shape[a] for a in axes)
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
         weight = jax.lax.rsqrt(var + self.epsilon) * _channelwise(scale, var)
-        y = centred * weight + _channelwise(bias, centred)
-        return y.reshape(x.shape).astype(x.dtype)
+
+        def normalise_and_activate(x, mean, weight, bias):
+            y = _normalise(x.astype(mean.dtype).reshape(shape), mean, weight, bias)
+            return self.activation(y.reshape(x.shape).astype(x.dtype))
+
+        keep_input = normalise_and_activate if self.within_checkpoint else jax.checkpoint(normalise_and_activate)
+        return keep_input(x, mean, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
         running.value = (1 - self.momentum) * running.value + self.momentum * jax.lax.stop_gradient(new)
 
 
+def _normalise(x, mean, weight, bias):
+    """Mean and weight have one value per channel, or the rank of `x`."""
+    return (x - _channelwise(mean, x)) * _channelwise(weight, x) + _channelwise(bias, x)
+
+
 def _channelwise(values: Array, like: Array) -> Array:
     """A vector with one value per channel, reshaped to broadcast against [..., C]."""
-    return values.reshape((1,) * (like.ndim - 1) + values.shape)
+    return values if values.ndim == like.ndim else values.reshape((1,) * (like.ndim - 1) + values.shape)
 
 
 class Encoder(nn.Module):
@@ -160,7 +176,7 @@ class Encoder(nn.Module):
             bounds = core.value_bounds(exact, self.statistics_group)
         else:
             bounds = self._running_bounds(exact, train)
-        return _as_one_array(core.encode(x, self.coding, bounds))
+        return core.encode(x, self.coding, bounds)
 
     def _running_bounds(self, x, train):
         low = self.variable("batch_stats", "low", jnp.zeros, ())
@@ -175,51 +191,6 @@ class Encoder(nn.Module):
         return bounds
 
 
-def spiking_activation(neuron: core.Neuron) -> Callable[[Array], Array]:
-    """The neuron as an activation function: currents [T, ...] -> spikes [T, ...].
-
-    The spikes are computed once, not again in every operation that uses them.
-    """
-    return functools.partial(_fire, neuron)
-
-
-def _fire(neuron, currents):
-    return _as_one_array(neuron(currents))
-
-
 def _as_one_array(x: Array) -> Array:
     """Prevents XLA from fusing the computation of an array into every operation that uses the array."""
     return jax.lax.optimization_barrier(x)
-
-
-def average_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
-    """Average pooling of [..., H, W, C]; the mean includes the zeros of the padding, as in PyTorch by default."""
-    return _pool(nn.avg_pool, x, window, stride, padding)
-
-
-def max_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
-    """Max pooling of [..., H, W, C]; the padding is never the maximum."""
-    return _pool(nn.max_pool, x, window, stride, padding)
-
-
-def _pool(pool, x, window, stride, padding):
-    pads = ((padding, padding), (padding, padding))
-    return _time_folded(lambda images: pool(images, (window, window), (stride, stride), pads), x)
-
-
-def _time_folded(function, x):
-    """Applies a function of images [N, H, W, C] to [B, H, W, C], or to [T, B, H, W, C] with N = B T.
-
-    The batch is the outer part of N. If the batch is sharded over devices, N is sharded in the same way and no data
-    moves between devices. XLA chooses a memory layout in which the transposition costs nothing.
-    """
-    if x.ndim == 4:
-        return function(x)
-    time, batch = x.shape[:2]
-    y = function(x.swapaxes(0, 1).reshape((-1, *x.shape[2:])))  # [B T, H, W, C]
-    return y.reshape((batch, time, *y.shape[1:])).swapaxes(0, 1)
-
-
-def global_average_pool(x: Array) -> Array:
-    """Mean over space: [..., H, W, C] -> [..., C]."""
-    return jnp.mean(x, axis=(-3, -2))

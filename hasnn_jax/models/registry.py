@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
-from hasnn_jax.models.hybrid import LayerFactory, Path
+from hasnn_jax.models.hybrid import LayerFactory, Path, Remat
 from hasnn_jax.models.resnet import STAGE_SIZES, BlockKind, HybridResNet, StemKind
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 from hasnn_jax.models.vgg import HybridVGG
@@ -38,6 +38,7 @@ def create_model(
     stem: StemKind = "imagenet",
     statistics_group: int | None = None,
     dtype: Any = jnp.float32,
+    remat: Remat = "none",
 ) -> HybridResNet | HybridVGG:
     """Creates a model by name.
 
@@ -50,6 +51,7 @@ def create_model(
       stem: "imagenet" (7x7 stride 2, pool) or "small" (3x3 stride 1, for images of 64 pixels or less); ResNets only.
       statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers. Parameters, statistics and membranes stay float32.
+      remat: what is kept of a block for the backward pass: "none", "spikes" or "block"; see `LayerFactory`.
 
     Returns:
       A Flax module: images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
@@ -64,12 +66,12 @@ def create_model(
     if isinstance(paths, str):
         raise InputError(f"paths: expected a sequence such as ('ann', 'snn') or ('ann',), got the text {paths!r}")
     look_up("stem", stem, {"imagenet": None, "small": None})
-    shared = {"paths": tuple(paths), "spiking": spiking, "statistics_group": statistics_group, "dtype": dtype}
+    layers = LayerFactory(tuple(paths), spiking, statistics_group, dtype, remat)
     if match := _VGG.fullmatch(name):
         base_width, multiplier, depth = _positive(name, match)
         if stem != "imagenet":
             raise InputError(f"stem: {name} is a VGG and has no stem to choose; leave it at 'imagenet'")
-        return HybridVGG(num_classes, base_width, multiplier, depth, LayerFactory(**shared))
+        return HybridVGG(num_classes, base_width, multiplier, depth, layers)
     if match := _RESNET18.fullmatch(name):
         depth, (base_width,) = 18, _positive(name, match)
     elif match := _RESNET.fullmatch(name):
@@ -81,7 +83,7 @@ def create_model(
     block: BlockKind = "basic" if depth < 50 else "bottleneck"
     if block == "bottleneck" and base_width < 8:
         raise InputError(f"model {name!r}: a bottleneck's inner width is int(b * b / 64); expected b of 8 or more")
-    return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, LayerFactory(**shared))
+    return HybridResNet(num_classes, STAGE_SIZES[depth], block, base_width, stem, layers)
 
 
 def _positive(name: str, match: re.Match[str]) -> list[int]:

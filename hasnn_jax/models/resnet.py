@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models.hybrid import Hybrid, LayerFactory
+from hasnn_jax.models.hybrid import LayerFactory
 from hasnn_jax.models.image_checks import require_images
-from hasnn_jax.models.layers import average_pool, global_average_pool, max_pool, spiking_activation
+from hasnn_jax.models.layers import Activation, identity
+from hasnn_jax.models.pooling import average_pool, global_average_pool, max_pool
 
-Activation = Callable[[Array], Array]
 StemKind = Literal["imagenet", "small"]
 BlockKind = Literal["basic", "bottleneck"]
 
@@ -29,11 +29,6 @@ STEM_WIDTH = 64
 EXPANSION = 4  # output width of a bottleneck block, divided by the width of its stage
 
 
-def identity(x: Array) -> Array:
-    """No activation."""
-    return x
-
-
 class StemBody(nn.Module):
     """conv - norm - activation - pool: [..., H, W, C] -> [..., H / 4, W / 4, 64], or [..., H, W, 64] if small."""
 
@@ -46,7 +41,7 @@ class StemBody(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         kernel, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
         x = self.layers.conv(STEM_WIDTH, kernel, stride, name="conv")(x)
-        x = self.activation(self.layers.norm(name="norm")(x, train))
+        x = self.layers.norm(self.activation, name="norm")(x, train)
         return self.pool(x, 3, 2, padding=1) if self.kind == "imagenet" else x
 
 
@@ -76,12 +71,12 @@ class ResidualBody(nn.Module):
         branch = x
         for i, (width, kernel, conv_stride) in enumerate(self.convs, start=1):
             branch = self.layers.conv(width, kernel, conv_stride, name=f"conv{i}")(branch)
-            branch = self.layers.norm(name=f"norm{i}")(branch, train)
-            branch = self.activation(branch) if i < len(self.convs) else self.branch_activation(branch)
+            activation = self.activation if i < len(self.convs) else self.branch_activation
+            branch = self.layers.norm(activation, name=f"norm{i}")(branch, train)
         shortcut = x
         if stride != 1 or x.shape[-1] != features:
             shortcut = self.layers.conv(features, 1, stride, name="shortcut_conv")(x)
-            shortcut = self.branch_activation(self.layers.norm(name="shortcut_norm")(shortcut, train))
+            shortcut = self.layers.norm(self.branch_activation, name="shortcut_norm")(shortcut, train)
         return self.sum_activation(branch + shortcut)
 
 
@@ -117,10 +112,9 @@ class HybridResNet(nn.Module):
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images)
-        fire = spiking_activation(self.layers.spiking.neuron)
+        fire = self.layers.spiking.neuron
         stem = functools.partial(StemBody, self.layers, self.stem)
-        x = Hybrid(
-            self.layers,
+        x = self.layers.hybrid(
             ann=functools.partial(stem, activation=nn.relu, pool=max_pool),
             snn=functools.partial(stem, activation=fire, pool=average_pool),
             name="stem",
@@ -130,8 +124,7 @@ class HybridResNet(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 convs = block_convs(self.block, self.base_width * 2**stage, self.base_width, stride)
                 body = functools.partial(ResidualBody, self.layers, convs)
-                x = Hybrid(
-                    self.layers,
+                x = self.layers.hybrid(
                     ann=functools.partial(body, nn.relu, branch_activation=identity, sum_activation=nn.relu),
                     snn=functools.partial(body, fire, branch_activation=fire, sum_activation=identity),
                     name=f"stage{stage + 1}_block{block + 1}",

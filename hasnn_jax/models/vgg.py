@@ -1,18 +1,16 @@
 """HAS-8-VGG[b, m, d]: a chain of 1 + d hybrid convolution blocks and a hybrid fully connected head."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models.hybrid import Hybrid, LayerFactory
+from hasnn_jax.models.hybrid import LayerFactory
 from hasnn_jax.models.image_checks import require_images
-from hasnn_jax.models.layers import average_pool, global_average_pool, spiking_activation
-
-Activation = Callable[[Array], Array]
+from hasnn_jax.models.layers import Activation
+from hasnn_jax.models.pooling import average_pool, global_average_pool
 
 HEAD_WIDTHS = (1024, 512)
 ANN_NORM_MOMENTUM = 0.1
@@ -31,7 +29,7 @@ class ConvBody(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         x = self.layers.conv(self.features, 3, name="conv")(x)
-        x = self.activation(self.layers.norm(name="norm", momentum=self.norm_momentum)(x, train))
+        x = self.layers.norm(self.activation, name="norm", momentum=self.norm_momentum)(x, train)
         return average_pool(x, 2, 2)
 
 
@@ -71,20 +69,18 @@ class HybridVGG(nn.Module):
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images, smallest=2 ** (self.depth + 1))
-        fire = spiking_activation(self.layers.spiking.neuron)
+        fire = self.layers.spiking.neuron
         x = images
         for i in range(self.depth + 1):
             width = images.shape[-1] * self.base_width * self.multiplier**i
             body = functools.partial(ConvBody, self.layers, width)
-            x = Hybrid(
-                self.layers,
+            x = self.layers.hybrid(
                 ann=functools.partial(body, leaky_relu, ANN_NORM_MOMENTUM),
                 snn=functools.partial(body, fire, SNN_NORM_MOMENTUM),
                 name=f"block{i + 1}",
             )(x, train)
         head = functools.partial(HeadBody, self.layers, self.num_classes)
-        logits = Hybrid(
-            self.layers,
+        logits = self.layers.hybrid(
             ann=functools.partial(head, leaky_relu),
             snn=functools.partial(head, fire),
             name="head",

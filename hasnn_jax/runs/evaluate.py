@@ -19,6 +19,7 @@ from hasnn_jax.checkpoints import folders
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.progress import StepProgress
 from hasnn_jax.models import Model
+from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.training import processes, sharding
 from hasnn_jax.training.steps import evaluation_step
 
@@ -71,7 +72,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
 
 def compile_evaluation(model: Model, mesh: Mesh) -> Evaluate:
     """The evaluation step over the mesh: (variables, batch) -> sums; the variables keep their sharding."""
-    step = functools.partial(evaluation_step, apply=model.apply)
+    step = functools.partial(evaluation_step, apply=compile_for(mesh, model.apply))
     return jax.jit(step, in_shardings=(None, sharding.over_batch(mesh)), out_shardings=sharding.replicated(mesh))
 
 

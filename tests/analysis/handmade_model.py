@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hasnn_jax.models import HybridResNet, LayerFactory
-from hasnn_jax.models.layers import Conv, Dense, Encoder, spiking_activation
+from hasnn_jax.models.layers import Conv, Dense, Encoder
 
 
 class OneLayer(nn.Module):
@@ -15,7 +15,7 @@ class OneLayer(nn.Module):
     @nn.compact
     def __call__(self, images, train=False):
         planes = Encoder(self.layers.spiking.coding, name="encoder")(images, train)
-        return spiking_activation(self.layers.spiking.neuron)(Conv(1, 1, name="conv")(planes))
+        return self.layers.spiking.neuron(Conv(1, 1, name="conv")(planes))
 
 
 class OneEncoder(nn.Module):

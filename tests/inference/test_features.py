@@ -10,7 +10,7 @@ from tiny_models import drawn_variables, random_images, tiny_resnet
 
 import hasnn_jax
 from hasnn_jax.inference.block_outputs import block_outputs
-from hasnn_jax.models.layers import average_pool
+from hasnn_jax.models.pooling import average_pool
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,9 @@ from hasnn_jax.models.layers import (
     Conv,
     Dense,
     Encoder,
-    average_pool,
-    global_average_pool,
-    max_pool,
-    spiking_activation,
     torch_uniform,
 )
+from hasnn_jax.models.pooling import average_pool, global_average_pool, max_pool
 
 KEY = jax.random.key(0)
 
@@ -187,12 +184,3 @@ def test_global_average_pool_takes_the_mean_over_space_alone():
     x = normal(8, 2, 3, 4, 5)
 
     np.testing.assert_allclose(global_average_pool(jnp.asarray(x)), x.mean(axis=(2, 3)), rtol=1e-5, atol=1e-6)
-
-
-def test_spiking_activation_is_the_neuron_and_differentiates():
-    neuron = core.LIF(tau=3.0)
-    currents = jnp.asarray(normal(8, 5))
-
-    np.testing.assert_array_equal(spiking_activation(neuron)(currents), neuron(currents))
-    through = jax.grad(lambda x: spiking_activation(neuron)(x).sum())(currents)
-    np.testing.assert_allclose(through, jax.grad(lambda x: neuron(x).sum())(currents), rtol=1e-5, atol=1e-6)

@@ -18,7 +18,7 @@ from tiny_models import (
 
 import hasnn_jax
 from hasnn_jax.models.hybrid import LayerFactory
-from hasnn_jax.models.layers import max_pool
+from hasnn_jax.models.pooling import max_pool
 from hasnn_jax.models.resnet import StemBody, block_convs, identity
 
 

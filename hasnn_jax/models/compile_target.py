@@ -1,0 +1,37 @@
+"""What a program is compiled for. Layers choose by it between computations that are equal but for speed.
+
+By default that is JAX's default backend, and a batch that lies on one device. A program for other devices, or for a
+batch that is divided among several, is traced through `compile_for`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+# User contexts are part of JAX's tracing cache key, so that a function is traced again for another target.
+_platform = jax.make_user_context(default_value=None)
+_batch_is_partitioned = jax.make_user_context(default_value=False)
+
+
+def on_cpu() -> bool:
+    """Whether the program is compiled for a CPU."""
+    return (_platform.value or jax.default_backend()) == "cpu"
+
+
+def batch_is_partitioned() -> bool:
+    """Whether the compiler divides the batch among devices. False inside of `jax.shard_map`: a device has its share."""
+    return _batch_is_partitioned.value
+
+
+def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls a model, traced for a batch over the mesh, whose devices need not be present."""
+    platform = mesh.devices.flat[0].platform
+
+    def call(*args, **kwargs):
+        partitioned = mesh.size > 1 and not jax.sharding.get_abstract_mesh().manual_axes
+        with _platform(platform), _batch_is_partitioned(partitioned):
+            return function(*args, **kwargs)
+
+    return call

@@ -1,0 +1,184 @@
+"""Convolution of images, with other computations of the same sums where XLA's own is slow.
+
+XLA computes any convolution with `jax.lax.conv_general_dilated`. Two cases are slow, by measurement on two CPU cores:
+
+- Maps of 2 x 2 pixels and fewer, up to 30 times. Nearly every pair of an input and an output pixel is joined by a
+  weight there, so these are products with one matrix that holds all of the pairs, on every platform.
+- On a CPU, gradients: with respect to the kernel where maps are large, up to three times, and with respect to the
+  input where there is a stride, up to ten times. They are written as products of matrices or as other convolutions.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from hasnn_jax.models.compile_target import on_cpu
+
+LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
+IMAGES_AT_A_TIME = 4  # in that loop, so that what is gathered from them stays in the cache
+
+
+def convolve(x: Array, kernel: Array, stride: int) -> Array:
+    """Convolves with PyTorch's symmetric padding, k // 2 on every side.
+
+    Args:
+      x: floating [N, H, W, C].
+      kernel: [k, k, C, F] in the dtype of `x`, k odd.
+      stride: 1 or 2, in both directions.
+
+    Returns:
+      [N, H / stride, W / stride, F], rounded up, in the dtype of `x`.
+    """
+    if max(x.shape[1:3]) <= 2:
+        return _tiny_map(x, kernel, stride)
+    if not on_cpu():
+        return _xla(x, kernel, stride)
+    if max(x.shape[1:3]) <= 4 and stride > 1:
+        return _strided_small_map(x, kernel, stride)
+    return _on_cpu(x, kernel, stride)
+
+
+def _xla(x, kernel, stride):
+    pad = (kernel.shape[0] // 2,) * 2
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _tiny_map(x, kernel, stride):
+    """As a product of [N, H W C] with a matrix [H W C, H' W' F]."""
+    n, height, width, _ = x.shape
+    rows, columns = _pairs(height, stride, kernel.shape[0]), _pairs(width, stride, kernel.shape[0])
+    matrix = _with_zeros(kernel)[rows[:, None, :, None], columns[None, :, None, :]]  # [H, W, H', W', C, F]
+    matrix = matrix.transpose(0, 1, 4, 2, 3, 5).reshape(x[0].size, -1)
+    return (x.reshape(n, -1) @ matrix).reshape(n, rows.shape[1], columns.shape[1], -1)
+
+
+def _pairs(size, stride, k):
+    """For each input and output position, the index of the weight between them; k where there is none."""
+    index = np.arange(size)[:, None] - np.arange(0, size, stride)[None] + k // 2
+    return np.where((index >= 0) & (index < k), index, k)
+
+
+def _with_zeros(kernel):
+    """The kernel with a row and a column of zeros at the end, for the index k."""
+    return jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+
+
+def _strided_small_map(x, kernel, stride):
+    """As a product of the patches [N H' W', k k C] with the kernel."""
+    patches = _patches(x, kernel.shape[0], stride)
+    return patches @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _patches(x, k, stride):
+    """The inputs of each output pixel: [N, H, W, C] -> [N, H', W', k k C]."""
+    pad = (k // 2, k // 2)
+    padded = jnp.pad(x, ((0, 0), pad, pad, (0, 0)))
+    height, width = x.shape[1:3]
+    return jnp.concatenate(
+        [padded[:, i : i + height : stride, j : j + width : stride] for i in range(k) for j in range(k)], axis=-1
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _on_cpu(x: Array, kernel: Array, stride: int) -> Array:
+    return _xla(x, kernel, stride)
+
+
+def _on_cpu_forward(x, kernel, stride):
+    return _xla(x, kernel, stride), (x, kernel)
+
+
+def _on_cpu_backward(stride, kept, cotangent):
+    x, kernel = kept
+    return _input_gradient(x, kernel, stride, cotangent), _kernel_gradient(x, kernel, stride, cotangent)
+
+
+_on_cpu.defvjp(_on_cpu_forward, _on_cpu_backward)
+
+
+def _input_gradient(x, kernel, stride, cotangent):
+    """The gradient with respect to `x`."""
+    k = kernel.shape[0]
+    if stride == 2 and k == 3 and x.shape[1] % 2 == x.shape[2] % 2 == 0:
+        return _input_gradient_by_phases(x, kernel, cotangent)
+    if k == 1:
+        gradient = cotangent @ kernel[0, 0].T
+        if stride == 1:
+            return gradient
+        after = [
+            size - stride * (count - 1) - 1 for size, count in zip(x.shape[1:3], cotangent.shape[1:3], strict=True)
+        ]
+        between = [(0, after[0], stride - 1), (0, after[1], stride - 1)]
+        return jax.lax.pad(gradient, jnp.zeros((), x.dtype), [(0, 0, 0), *between, (0, 0, 0)])
+    return jax.linear_transpose(lambda x: _xla(x, kernel, stride), x)(cotangent)[0]
+
+
+def _input_gradient_by_phases(x, kernel, cotangent):
+    """Of a 3x3 convolution with stride 2: even and odd rows and columns are features of one convolution at half size.
+
+    Of the three rows of weights, an even input row 2a meets the middle one, at output row a; an odd row 2a + 1 meets
+    the last one at output row a and the first one at a + 1.
+    """
+    index = np.array([[1, 2], [3, 0]])  # [offset of the output row, parity of the input row]; 3 is a row of zeros
+    phases = _with_zeros(kernel)[index[:, None, :, None], index[None, :, None, :]]  # [2, 2, 2, 2, C, F]
+    phases = phases.transpose(0, 1, 5, 2, 3, 4).reshape(2, 2, kernel.shape[3], -1)
+    interleaved = jax.lax.conv_general_dilated(
+        cotangent, phases, (1, 1), ((0, 1), (0, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    n, height, width, channels = x.shape
+    parts = interleaved.reshape(n, height // 2, width // 2, 2, 2, channels)
+    return parts.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape)
+
+
+def _kernel_gradient(x, kernel, stride, cotangent):
+    """The gradient with respect to the kernel."""
+    k, _, channels, features = kernel.shape
+    if k == 1:
+        visited = x[:, ::stride, ::stride]
+        return _product(visited.reshape(-1, channels), cotangent.reshape(-1, features)).reshape(kernel.shape)
+    if x.shape[1] < LARGE_MAP:
+        return jax.linear_transpose(lambda kernel: _xla(x, kernel, stride), kernel)(cotangent)[0]
+    if k == 3 and stride == 1:
+        return _summed(_shifted_rows_and_columns, x, cotangent, (3 * channels, 3 * features)).reshape(
+            3, channels, 3, features
+        ).transpose(2, 0, 1, 3)  # fmt: skip
+    gather = functools.partial(_patches_and_outputs, k, stride)
+    return _summed(gather, x, cotangent, (k * k * channels, features)).reshape(kernel.shape)
+
+
+def _summed(gather, x, cotangent, shape):
+    """The sum over images of the products of the two matrices that `gather` makes of a few of them."""
+    few = IMAGES_AT_A_TIME if x.shape[0] % IMAGES_AT_A_TIME == 0 else 1
+    parts = tuple(each.reshape(-1, few, *each.shape[1:]) for each in (x, cotangent))
+    return jax.lax.scan(lambda total, part: (total + _product(*gather(*part)), None), jnp.zeros(shape, x.dtype), parts)[
+        0
+    ]
+
+
+def _patches_and_outputs(k, stride, x, cotangent):
+    patches = _patches(x, k, stride)
+    return patches.reshape(-1, patches.shape[-1]), cotangent.reshape(-1, cotangent.shape[-1])
+
+
+def _shifted_rows_and_columns(x, cotangent):
+    """The image at three shifts in width, and the cotangent at three shifts in height: together the nine of the kernel.
+
+    Gathering the nine shifts of the image would write half as much again.
+    """
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # [n, H + 2, W + 2, C]
+    width = x.shape[2]
+    columns = jnp.concatenate([padded[:, :, j : j + width] for j in range(3)], axis=-1)
+    rows = jnp.concatenate(
+        [jnp.pad(cotangent, ((0, 0), (i, 2 - i), (0, 0), (0, 0))) for i in range(3)], axis=-1
+    )  # [n, H + 2, W, 3 F]
+    return columns.reshape(-1, columns.shape[-1]), rows.reshape(-1, rows.shape[-1])
+
+
+def _product(a, b):
+    """[M, P], [M, Q] -> [P, Q]."""
+    return jax.lax.dot_general(a, b, (((0,), (0,)), ((), ())))
