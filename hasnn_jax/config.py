@@ -32,9 +32,7 @@ def default_config() -> ConfigDict:
         int
     )  # consecutive examples that share batch statistics; None: the batch
     config.model.dtype = "float32"  # or "bfloat16": of convolutions and linear layers
-    config.model.remat = (
-        "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
-    )
+    config.model.remat = "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
     config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
     config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
 

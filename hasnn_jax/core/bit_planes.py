@@ -116,9 +116,9 @@ def bit_planes(value: Array, coding: BitPlaneCoding) -> Array:
     """
     kept = jnp.asarray(_emitted_planes(coding), jnp.uint8).reshape((-1,) + (1,) * value.ndim)
     whole = computed_once(jnp.floor(value))
-    spikes = ((whole.astype(jnp.uint8)[None] >> kept) & 1).astype(value.dtype)
+    spikes = ((whole[None] >> kept) & 1).astype(value.dtype)
     if coding.lowest_plane == "fractional":
-        spikes += jnp.where(kept == 0, (value - whole)[None], 0)
+        spikes += jnp.where(kept == 0, (value - whole.astype(value.dtype))[None], 0)
     return spikes
 
 

@@ -13,7 +13,6 @@ and then resets the membrane of a neuron that fired:
 """
 
 import dataclasses
-import functools
 import math
 from typing import Literal
 
@@ -129,24 +128,24 @@ class LIF(Neuron):
         return v + (x - v) / self.tau if self.decay_input else v - v / self.tau + x
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _spikes(neuron: Neuron, currents: Array) -> Array:
-    """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron.
-
-    Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
-    """
+def _fire(neuron: Neuron, currents: Array) -> Array:
+    """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron."""
     exact = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
     v = jnp.zeros_like(exact[0])
     packed = jnp.zeros_like(v)
     for t in range(exact.shape[0]):
         v, s = neuron.step(v, exact[t])
         packed += 2.0 ** (7 - t) * s
-    packed = checkpoint_name(computed_once(packed).astype(jnp.uint8), PACKED_SPIKES)
+    packed = checkpoint_name(computed_once(packed), PACKED_SPIKES)
     return unpack(packed, exact.shape[0], currents.dtype)
 
 
+# Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
+_spikes = jax.custom_vjp(_fire, nondiff_argnums=(0,))
+
+
 def _spikes_forward(neuron, currents):
-    return _spikes(neuron, currents), currents
+    return _fire(neuron, currents), currents
 
 
 def _spikes_backward(neuron, currents, cotangent):

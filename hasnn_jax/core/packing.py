@@ -34,7 +34,7 @@ def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
 
 
 def computed_once(whole: Array) -> Array:
-    """The same whole numbers 0..255, so that XLA does not compute them again for every time step that is unpacked.
+    """Whole numbers 0..255 as uint8, so that XLA does not compute them again for every time step that is unpacked.
 
     `jax.lax.optimization_barrier` does not prevent that on a CPU, where it is gone before operations are fused. But no
     compiler repeats a square root for each of several results; this one is exact, and hides that it changes nothing.
@@ -43,7 +43,7 @@ def computed_once(whole: Array) -> Array:
       whole: floating array of any shape.
     """
     zero = jax.lax.optimization_barrier(jnp.zeros((), whole.dtype))  # hides that this is the root of a square
-    return jax.lax.optimization_barrier(jnp.sqrt(whole * (whole + zero)))
+    return jax.lax.optimization_barrier(jnp.sqrt(whole * (whole + zero)).astype(jnp.uint8))
 
 
 def _time_axis(values: Array, ndim: int) -> Array:

@@ -208,3 +208,16 @@ def fire_at(kind, currents, threshold):
 def trace_at(currents, threshold):
     spikes, membranes = trace(core.IF(reset="soft"), currents / threshold)
     return np.asarray(spikes), np.asarray(membranes) * threshold
+
+
+@pytest.mark.parametrize("neuron", EVERY_KIND, ids=repr)
+@pytest.mark.parametrize("steps", [1, 3, 8, 9])  # up to 8 are packed into a byte on the way
+def test_any_number_of_steps_spikes_and_differentiates_as_its_trace(x64, neuron, steps):
+    currents = jnp.asarray(np.random.default_rng(steps).normal(0.5, 1, (steps, 40)))
+    weights = jnp.arange(1.0, steps + 1)[:, None]
+    spikes, backward = jax.vjp(lambda x: fire(neuron, x), currents)
+    traced, of_trace = jax.vjp(lambda x: trace(neuron, x)[0], currents)
+
+    np.testing.assert_array_equal(spikes, traced)
+    cotangent = jnp.broadcast_to(weights, currents.shape)
+    np.testing.assert_allclose(backward(cotangent)[0], of_trace(cotangent)[0], rtol=1e-12)

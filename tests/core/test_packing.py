@@ -89,3 +89,10 @@ def test_jit_and_vmap_agree_with_plain_calls():
     np.testing.assert_array_equal(pack(spikes), core.pack(spikes))
     np.testing.assert_array_equal(jax.vmap(core.pack, in_axes=1)(spikes), core.pack(spikes))
     np.testing.assert_array_equal(unpack(pack(spikes), 8), spikes)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_whole_numbers_that_are_computed_once_stay_the_same(x64, dtype):
+    bytes_ = jnp.arange(256, dtype=dtype)
+    for function in (core.packing.computed_once, jax.jit(core.packing.computed_once)):
+        np.testing.assert_array_equal(function(bytes_), bytes_)

@@ -184,3 +184,16 @@ def test_global_average_pool_takes_the_mean_over_space_alone():
     x = normal(8, 2, 3, 4, 5)
 
     np.testing.assert_allclose(global_average_pool(jnp.asarray(x)), x.mean(axis=(2, 3)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (6, 2), (5, 4)])  # the last one is not even
+def test_gradient_of_average_pooling_shares_a_window_among_its_nine_pixels(x64, size):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, *size, 2)))
+    y, backward = jax.vjp(lambda x: average_pool(x, 3, 2, padding=1), x)
+    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=y.shape))
+
+    expected = np.zeros((2, 3, size[0] + 2, size[1] + 2, 2))
+    for i in range(y.shape[2]):
+        for j in range(y.shape[3]):
+            expected[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += cotangent[:, :, i, j][:, :, None, None] / 9
+    np.testing.assert_allclose(backward(cotangent)[0], expected[:, :, 1:-1, 1:-1], rtol=1e-12)

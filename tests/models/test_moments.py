@@ -1,0 +1,36 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from hasnn_jax.models.moments import moments
+
+x = np.random.default_rng(0).normal(3, 2, (6, 5, 4, 3))
+
+
+@pytest.mark.parametrize("near", [[0, 0, 0], [3, 3, 3], [-50, 7, 3]])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2)])
+def test_moments_are_mean_and_biased_variance_wherever_differences_are_taken_from(x64, near, axes):
+    mean, var = moments(jnp.asarray(x), jnp.asarray(near, jnp.float64), axes)
+
+    np.testing.assert_allclose(mean, x.mean(axes, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(var, x.var(axes, keepdims=True), rtol=1e-11)
+
+
+def test_gradient_of_moments_is_the_true_one_and_none_flows_to_the_reference_point(x64):
+    near = jnp.asarray([1.0, 2.0, 3.0])
+    check_grads(lambda x: moments(x, near, (0, 1, 2)), (jnp.asarray(x),), order=1, modes=["rev"])
+    np.testing.assert_array_equal(jax.grad(lambda near: moments(jnp.asarray(x), near, (0, 1, 2))[1].sum())(near), 0)
+
+
+def test_far_from_zero_float32_keeps_its_digits_near_the_mean():
+    far = jnp.asarray(1000 + x, jnp.float32)
+    _, var = moments(far, jnp.full(3, 1003.0), (0, 1, 2))
+
+    np.testing.assert_allclose(var.ravel(), np.asarray(far, np.float64).var((0, 1, 2)), rtol=1e-5)
+
+
+def test_variance_of_a_constant_is_not_negative():
+    _, var = moments(jnp.full((7, 9, 1), 0.1), jnp.zeros(1), (0, 1))
+    assert 0 <= var.item() < 1e-8

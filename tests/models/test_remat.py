@@ -1,0 +1,50 @@
+"""What is kept of a block for the backward pass."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hasnn_jax
+from hasnn_jax.common.errors import InputError
+
+images = np.random.default_rng(0).random((2, 16, 16, 3))
+
+
+def backward_pass(name, remat):
+    """Gradients of a model's loss in float64, and the arrays that are kept for them beside the parameters."""
+    model = hasnn_jax.create_model(name, 3, remat=remat, dtype=jnp.float64)
+    variables = model.init(jax.random.key(0), jnp.asarray(images))
+    variables = jax.tree.map(lambda v: v.astype(jnp.float64) if v.dtype == jnp.float32 else v, variables)
+    stats = variables["batch_stats"]
+
+    def loss(params):
+        logits, updates = model.apply(
+            {"params": params, "batch_stats": stats}, jnp.asarray(images), train=True, mutable=["batch_stats"]
+        )
+        return jnp.sum(jnp.sin(logits)), updates
+
+    value, backward, updates = jax.vjp(loss, variables["params"], has_aux=True)
+    return (value, backward(jnp.ones(()))[0], updates), jax.tree.leaves(backward)
+
+
+@pytest.mark.parametrize("name", ["has8_resnet10_b2", "has8_vgg_b1_m2_d1"])
+def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
+    passes = {remat: backward_pass(name, remat) for remat in ("none", "spikes", "block")}
+    expected, _ = passes["none"]
+    for results, _ in passes.values():
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), results, expected)
+
+    size = {remat: sum(kept.nbytes for kept in arrays) for remat, (_, arrays) in passes.items()}
+    assert size["none"] > size["spikes"] > size["block"]
+
+
+def test_spikes_are_kept_as_bytes_without_a_time_axis(x64):
+    _, kept = backward_pass("has8_resnet10_b2", "spikes")
+    packed = [array.shape for array in kept if array.dtype == jnp.uint8]
+    assert (2, 4, 4, 2) in packed  # of the first block's 8 steps, which its second convolution receives
+
+
+def test_an_unknown_choice_is_refused_with_the_valid_ones():
+    with pytest.raises(InputError, match=r"remat.*'blok'.*none.*spikes.*block"):
+        hasnn_jax.create_model("has8_resnet10_b2", 3, remat="blok")
