@@ -149,8 +149,18 @@ def _spikes_forward(neuron, currents):
 
 
 def _spikes_backward(neuron, currents, cotangent):
-    scan = jax.vjp(lambda x: neuron._scan(neuron.step, x).astype(x.dtype), currents)[1]
-    return scan(cotangent)
+    def run(steps):
+        v, spikes = jnp.zeros_like(steps[0]), []
+        for x in steps:
+            v, s = neuron.step(v, x)
+            spikes.append(s)
+        return spikes
+
+    # The steps are arrays of their own, so that each gradient is narrowed before it is written.
+    wide = jnp.promote_types(currents.dtype, jnp.float32)
+    _, through_time = jax.vjp(run, list(currents.astype(wide)))
+    (gradients,) = through_time(list(cotangent.astype(wide)))
+    return (jnp.stack([gradient.astype(currents.dtype) for gradient in gradients]),)
 
 
 _spikes.defvjp(_spikes_forward, _spikes_backward)
