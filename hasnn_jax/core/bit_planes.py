@@ -118,7 +118,8 @@ def bit_planes(value: Array, coding: BitPlaneCoding) -> Array:
     whole = computed_once(jnp.floor(value))
     spikes = ((whole[None] >> kept) & 1).astype(value.dtype)
     if coding.lowest_plane == "fractional":
-        spikes += jnp.where(kept == 0, (value - whole.astype(value.dtype))[None], 0)
+        # Not value - whole: of 255 x - whole a processor may round the difference alone, and 128 is then not 0 mod 2.
+        spikes = jnp.where(kept == 0, (value % 2)[None], spikes)
     return spikes
 
 

@@ -18,7 +18,8 @@ AUGMENTED = {
 
 
 def test_a_run_with_every_augmentation_learns(tmp_path):
-    wider = {"model__name": "has8_vgg_b8_m2_d1", "optim__learning_rate": 3e-3}
+    # The ANN path alone: so early, a hybrid's accuracy is anywhere between 10 and 60 %, depending on seed and rounding.
+    wider = {"model__name": "has8_vgg_b8_m2_d1", "model__paths": ("ann",), "optim__learning_rate": 3e-3}
     once = {"epochs": 6, "eval_every_epochs": 6, "save_every_epochs": 6}
     outcome = train_and_evaluate(tiny_config(**AUGMENTED, **wider, **once, batch_size=64), tmp_path / "run")
     losses = [r["loss"] for r in records(tmp_path / "run") if r["split"] == "train"]
