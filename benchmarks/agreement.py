@@ -15,7 +15,7 @@ from port_side import model_of
 from train_step_cases import Case, replaced
 
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.training.steps import cross_entropy, unit_images
+from hasnn_jax.training.steps import cross_entropy
 
 IMAGES = 4  # of the case's images; more would only take longer
 TOLERANCE = {"float64": 1e-5, "float32": 3e-1, "bfloat16": 3e-1}  # of the losses, relative
@@ -43,13 +43,18 @@ def _port_loss(case: Case, batch: Mapping[str, np.ndarray], state_dict: Mapping[
     model = model_of(case)
 
     def mean_loss(variables: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
-        logits, _ = model.apply(variables, unit_images(images), train=True, mutable=["batch_stats"])
+        logits, _ = model.apply(variables, images, train=True, mutable=["batch_stats"])
         return jnp.mean(cross_entropy(logits, labels))
 
     with jax.enable_x64(True):
         exact = {name: array.astype(np.float64) for name, array in state_dict.items() if array.dtype == np.float32}
         variables = torch_weights.from_state_dict(model, {**state_dict, **exact})
-        return float(jax.jit(mean_loss)(variables, batch["image"], batch["label"]))
+        return float(jax.jit(mean_loss)(variables, _exact_images(batch), batch["label"]))
+
+
+def _exact_images(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """In [0, 1], in float64: 255 times a float32 value is not whole there, and has the planes of another number."""
+    return batch["image"].astype(np.float64) / 255
 
 
 def _twin_loss(case: Case, device: str, batch: Mapping[str, np.ndarray]) -> float:
@@ -57,9 +62,8 @@ def _twin_loss(case: Case, device: str, batch: Mapping[str, np.ndarray]) -> floa
     from torch_side import twin_of
 
     twin = twin_of(case).to(device).double().train()
-    images = torch.as_tensor(batch["image"]).to(device).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
-        logits = twin(images.double())
+        logits = twin(torch.as_tensor(_exact_images(batch)).to(device).permute(0, 3, 1, 2))
     return torch.nn.functional.cross_entropy(logits, torch.as_tensor(batch["label"]).long().to(device)).item()
 
 
