@@ -28,6 +28,7 @@ def backward_pass(name, remat):
     return (value, backward(jnp.ones(()))[0], updates), jax.tree.leaves(backward)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["has8_resnet10_b2", "has8_vgg_b1_m2_d1"])
 def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
     passes = {remat: backward_pass(name, remat) for remat in ("none", "spikes", "block")}
@@ -39,6 +40,7 @@ def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
     assert size["none"] > size["spikes"] > size["block"]
 
 
+@pytest.mark.slow
 def test_spikes_are_kept_as_bytes_without_a_time_axis(x64):
     _, kept = backward_pass("has8_resnet10_b2", "spikes")
     packed = [array.shape for array in kept if array.dtype == jnp.uint8]
