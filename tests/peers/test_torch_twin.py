@@ -74,7 +74,9 @@ def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, network
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    np.testing.assert_allclose(losses, numbers["sgd_losses"], rtol=0, atol=1e-9)
+    # Each step amplifies rounding. With other instructions of the same processor (MKL_ENABLE_INSTRUCTIONS=AVX2,
+    # MKL_CBWR=COMPATIBLE) the last loss alone moves, by up to 2.3e-8.
+    assert (np.abs(losses - numbers["sgd_losses"]) <= [1e-9, 1e-9, 1e-9, 1e-7]).all()
     with torch.no_grad():
         assert_close(twin.eval()(x).numpy(), numbers["logits_eval_after"], "logits after training", tolerance=1e-6)
 
