@@ -75,7 +75,8 @@ def test_twin_equals_release_over_four_sgd_steps(twin_on_golden_weights, network
         optimizer.step()
         losses.append(loss.item())
     # Each step amplifies rounding. With other instructions of the same processor (MKL_ENABLE_INSTRUCTIONS=AVX2,
-    # MKL_CBWR=COMPATIBLE) the last loss alone moves, by up to 2.3e-8, and the logits after it by some 1e-6 of their size.
+    # MKL_CBWR=COMPATIBLE) the last loss alone moves, by up to 2.3e-8, and the logits after it by some 1e-6 of their
+    # size.
     assert (np.abs(losses - numbers["sgd_losses"]) <= [1e-9, 1e-9, 1e-9, 1e-7]).all()
     with torch.no_grad():
         assert_close(twin.eval()(x).numpy(), numbers["logits_eval_after"], "logits after training", tolerance=1e-5)
