@@ -1,7 +1,6 @@
 """Where and when a measurement was made: device, processor, versions, commit, date."""
 
 import datetime
-import importlib.metadata
 import os
 import pathlib
 import platform
@@ -9,6 +8,8 @@ import re
 import subprocess
 
 import jax
+
+from hasnn_jax.planning.compilation import version
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "spikingjelly")
 ROOT = pathlib.Path(__file__).parents[1]
@@ -21,7 +22,7 @@ def describe_machine() -> dict[str, object]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": {name: version for name in PACKAGES if (version := installed(name))},
+        "versions": {name: found for name in PACKAGES if (found := version(name))},
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
@@ -32,14 +33,6 @@ def processor() -> str:
     info = pathlib.Path("/proc/cpuinfo")
     match = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
     return match[1] if match else platform.machine()
-
-
-def installed(package: str) -> str | None:
-    """The version of an installed package; None if it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def commit() -> str | None:

@@ -14,8 +14,8 @@ from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.assembly.program import build_program
 from hasnn_jax.interop import torch_weights
 from hasnn_jax.models import Model
+from hasnn_jax.runs.evaluate import compile_evaluation
 from hasnn_jax.training.sharding import make_mesh
-from hasnn_jax.training.steps import evaluation_step
 
 
 def model_of(case: Case) -> Model:
@@ -41,12 +41,13 @@ class PortSide:
             variables = jax.jit(functools.partial(initial_variables, model, shape, config.seed))()
         else:
             variables = torch_weights.from_state_dict(model, state_dict)
-        program = build_program(config, model, variables, make_mesh(jax.devices()[:1]), STEPS_PER_EPOCH)
+        mesh = make_mesh(jax.devices()[:1])
+        program = build_program(config, model, variables, mesh, STEPS_PER_EPOCH)
         unreplaced = {"replaced": np.zeros(case.batch, bool)}
         self._state = program.begin(variables)
         self._batch = jax.device_put(case.images_and_labels() | unreplaced)
         self._masked = self._batch | {"mask": jnp.ones(case.batch, bool)}
-        evaluation = jax.jit(functools.partial(evaluation_step, apply=model.apply))
+        evaluation = compile_evaluation(model, mesh)
         self.compilation: dict[str, dict[str, float]] = {}
         self.programs: dict[str, dict[str, Any]] = {}
         self._step = self._compile("step", program.step, self._state, self._batch)

@@ -7,9 +7,9 @@
     python benchmarks/train_step.py --draw                           # only draws, from the numbers of the last runs
 
 Both start from the same weights and see the same images; their first losses must agree, or nothing is timed (in float64
-to 1e-5, see `agreement.py`). Writes
-`train_step_cpu.json` and `.png`, or `_gpu`, and with further words for another spec or a sweep, into
-`benchmarks/results/`. The twin needs the extra `peers`; a twin that does not run has a row that says why.
+to 1e-5, see `agreement.py`). Writes `train_step_cpu.json` and `.png`, or `_gpu`, and with further words for another
+spec or a sweep, into `benchmarks/results/`. The twin needs the extra `peers`; a twin that does not run has a row that
+says why.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Figures and text of what `train_step.py` has measured, from the stored numbers alone."""
+"""Figures of what `train_step.py` has measured, from the stored numbers alone."""
 
 import pathlib
 from collections.abc import Mapping

@@ -130,14 +130,24 @@ class LIF(Neuron):
 
 def _fire(neuron: Neuron, currents: Array) -> Array:
     """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron."""
-    exact = currents.astype(jnp.promote_types(currents.dtype, jnp.float32))
-    v = jnp.zeros_like(exact[0])
-    packed = jnp.zeros_like(v)
-    for t in range(exact.shape[0]):
-        v, s = neuron.step(v, exact[t])
-        packed += 2.0 ** (7 - t) * s
+    spikes = _run(neuron, _wide_steps(currents))
+    packed = sum((2.0 ** (7 - t) * s for t, s in enumerate(spikes)), start=jnp.zeros_like(spikes[0]))
     packed = checkpoint_name(computed_once(packed), PACKED_SPIKES)
-    return unpack(packed, exact.shape[0], currents.dtype)
+    return unpack(packed, len(spikes), currents.dtype)
+
+
+def _wide_steps(x: Array) -> list[Array]:
+    """The time steps of [T, ...] as arrays of their own, float32 or wider."""
+    return list(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+
+
+def _run(neuron: Neuron, steps: list[Array]) -> list[Array]:
+    """The spikes of every step, from a membrane of 0."""
+    v, spikes = jnp.zeros_like(steps[0]), []
+    for x in steps:
+        v, s = neuron.step(v, x)
+        spikes.append(s)
+    return spikes
 
 
 # Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
@@ -149,17 +159,9 @@ def _spikes_forward(neuron, currents):
 
 
 def _spikes_backward(neuron, currents, cotangent):
-    def run(steps):
-        v, spikes = jnp.zeros_like(steps[0]), []
-        for x in steps:
-            v, s = neuron.step(v, x)
-            spikes.append(s)
-        return spikes
-
     # The steps are arrays of their own, so that each gradient is narrowed before it is written.
-    wide = jnp.promote_types(currents.dtype, jnp.float32)
-    _, through_time = jax.vjp(run, list(currents.astype(wide)))
-    (gradients,) = through_time(list(cotangent.astype(wide)))
+    _, through_time = jax.vjp(lambda steps: _run(neuron, steps), _wide_steps(currents))
+    (gradients,) = through_time(_wide_steps(cotangent))
     return (jnp.stack([gradient.astype(currents.dtype) for gradient in gradients]),)
 
 

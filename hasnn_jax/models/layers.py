@@ -168,7 +168,7 @@ class Encoder(nn.Module):
     def __call__(self, x: Array, train: bool) -> Array:
         # Otherwise XLA may compute x twice, for the range and for the planes, with different rounding. The largest
         # value could then be below the maximum and lose its lowest plane.
-        x = _as_one_array(x)
+        x = jax.lax.optimization_barrier(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if self.coding.value_range == "example":
             bounds = core.value_bounds(exact, 1)
@@ -189,8 +189,3 @@ class Encoder(nn.Module):
                 new = jax.lax.stop_gradient(jnp.mean(batch_bound))
                 running.value = (1 - self.momentum) * running.value + self.momentum * new
         return bounds
-
-
-def _as_one_array(x: Array) -> Array:
-    """Prevents XLA from fusing the computation of an array into every operation that uses the array."""
-    return jax.lax.optimization_barrier(x)

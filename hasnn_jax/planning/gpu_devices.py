@@ -46,7 +46,7 @@ def gpu_devices(topology: str, gpu: Gpu, count: int) -> list[Any]:
         found = topologies.get_topology_desc(
             platform="cuda", topology_name=arrangement, topology=arrangement, target_config=config
         )
-    except NotImplementedError:
+    except NotImplementedError:  # what JAX raises where no plugin for CUDA is installed
         raise InputError(
             f"--topology {topology}: the GPU compiler is missing; run: pip install -e '.[cuda]' (outside of a checkout "
             "pip install 'hasnn_jax[cuda]'), which installs the CUDA plugin that matches the installed jax"

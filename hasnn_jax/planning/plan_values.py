@@ -53,16 +53,12 @@ def plain_values(plan: Plan, profile: bool = False) -> dict[str, Any]:
 
 
 def _profile_values(profile: Profile) -> dict[str, Any]:
-    unnamed = [part for part in profile.parts if part.block is None]
+    unnamed = profile.unnamed
     return {
         "kernels": profile.kernels,
         "cycles": profile.cycles,
         "bytes": profile.bytes,
-        "unnamed": {
-            "kernels": sum(part.kernels for part in unnamed),
-            "cycles": sum(part.cycles for part in unnamed),
-            "bytes": sum(part.bytes for part in unnamed),
-        },
+        "unnamed": {"kernels": unnamed.kernels, "cycles": unnamed.cycles, "bytes": unnamed.bytes},
         "parts": [dataclasses.asdict(part) for part in profile.parts],
         "costliest": [dataclasses.asdict(kernel) for kernel in profile.costliest],
     }

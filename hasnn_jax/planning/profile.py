@@ -82,6 +82,11 @@ class Profile:
         """How many run."""
         return sum(part.kernels for part in self.parts)
 
+    @property
+    def unnamed(self) -> Part:
+        """All kernels without a name that tells their place."""
+        return self.sums(lambda part: part.block).get(None, Part(None, None, None, 0, 0, 0))
+
     def sums(self, key: Callable[[Part], str | None]) -> dict[str | None, Part]:
         """The parts added up by block, path or direction: key(part) -> a part with the sums."""
         sums: dict[str | None, Part] = {}

@@ -17,7 +17,7 @@ def describe_profile(profile: Profile) -> str:
     """The whole profile, in lines; without cycles if the compiler estimates none."""
     cycles = profile.cycles > 0
     total = f"{profile.cycles / 1e6:,.4g} million cycles, " if cycles else ""
-    unnamed = profile.sums(_KEYS["block"]).get(None, Part(None, None, None, 0, 0, 0))
+    unnamed = profile.unnamed
     share = f"{_share(unnamed.cycles, profile.cycles)} % of the cycles and " if cycles else ""
     lines = [
         "",
