@@ -38,16 +38,17 @@ def default_config() -> ConfigDict:
 
     config.model.spiking = ConfigDict()
     config.model.spiking.spec = "as_described"  # or "as_released"; each setting below replaces one point of it
-    config.model.spiking.surrogate = placeholder(str)  # fouriersine, sigsine, tanhsine; "sigsine(alpha=-5)"
-    config.model.spiking.rescaling = placeholder(str)  # order_aware, none
+    config.model.spiking.surrogate = placeholder(str)  # fouriersine, sigsine, tanhsine, constant; "sigsine(alpha=-5)"
+    config.model.spiking.rescaling = placeholder(str)  # order_aware, none; "power(order=0, exponent=1, gain=0.006)"
     config.model.spiking.plane_order = placeholder(str)  # msb_first, lsb_first
     config.model.spiking.lowest_plane = placeholder(str)  # binary, fractional
     config.model.spiking.value_range = placeholder(str)  # running, example, batch
+    config.model.spiking.range_gradient = placeholder(str)  # differentiated, stopped
     config.model.spiking.planes = placeholder(int)  # 1..8: how many planes are kept, the most significant ones
     config.model.spiking.vector_gradient = placeholder(str)  # per_plane, pooled
     config.model.spiking.neuron = placeholder(str)  # if, lif; "lif(tau=4.0, reset='soft')"
     config.model.spiking.spike_surrogate = placeholder(str)  # arctan, sigmoid, fast_sigmoid, triangle, rectangle
-    config.model.spiking.decoder = placeholder(str)  # bit_planes, rate
+    config.model.spiking.decoder = placeholder(str)  # bit_planes, bit_planes_lsb_first, rate
 
     config.data = ConfigDict()
     config.data.source = "digits"  # digits, tfds, folder
@@ -56,6 +57,9 @@ def default_config() -> ConfigDict:
     config.data.exclude = ()  # class folders to leave out
     config.data.how_to_get = ""  # advice in the error for a missing folder
     config.data.num_classes = 10
+    config.data.validation = placeholder(
+        float
+    )  # share of the training images to evaluate on instead of the test images, to choose settings by; None: off
     config.data.image_size = 8  # pixels, after resizing
     config.data.resize_shorter = placeholder(
         int
@@ -138,6 +142,7 @@ def validate(config: ConfigDict) -> None:
     _require(given, "loggers", lambda v: isinstance(v, tuple), "a tuple of names, such as ('tensorboard', 'wandb')")
     _require(given, "schedule.warmup_epochs", lambda v: isinstance(v, int) and v >= 0, "a whole number, 0 or more")
     _require(given, "schedule.warmup_start", lambda v: v is None or 0 <= v <= 1, "a number from 0 to 1, or None")
+    _require(given, "data.validation", lambda v: v is None or 0 < v < 1, "a share between 0 and 1, or None")
     _require(given, "data.crop_scale", lambda v: v is None or 0 < v <= 1, "a share above 0, up to 1, or None")
     _require(
         given,

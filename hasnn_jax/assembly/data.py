@@ -11,7 +11,7 @@ from hasnn_jax.common.chunks import in_chunks
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import call_with, look_up
 from hasnn_jax.config import from_flat
-from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source, Split
+from hasnn_jax.data import SOURCES, Preprocessing, Reading, Source, Split, hold_out
 
 
 def open_source(settings: ConfigDict) -> Source:
@@ -20,7 +20,8 @@ def open_source(settings: ConfigDict) -> Source:
     Raises:
       InputError: an unknown source, or one that cannot be opened; see the functions in `hasnn_jax.data.SOURCES`.
     """
-    return call_with(look_up("data source", settings.source, SOURCES), settings)
+    source = call_with(look_up("data source", settings.source, SOURCES), settings)
+    return source if settings.validation is None else hold_out(source, settings.validation)
 
 
 def source_of_run(settings: Mapping[str, Any]) -> Source:

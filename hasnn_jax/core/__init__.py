@@ -4,8 +4,10 @@ from hasnn_jax.core.bit_planes import BitPlaneCoding, bit_planes, decode_bit_pla
 from hasnn_jax.core.neurons import IF, LIF, Neuron
 from hasnn_jax.core.packing import pack, unpack
 from hasnn_jax.core.plane_surrogates import (
+    ConstantSlope,
     FourierSine,
     GradientRescaling,
+    PowerRescaling,
     SigSine,
     Surrogate,
     TanhSine,
@@ -16,8 +18,8 @@ from hasnn_jax.core.spike_surrogates import ArcTan, FastSigmoid, Rectangle, Sigm
 from hasnn_jax.core.value_range import scale_to_unit, value_bounds
 
 __all__ = [
-    "ArcTan", "BitPlaneCoding", "FastSigmoid", "FourierSine", "GradientRescaling", "IF", "LIF", "Neuron",
-    "Rectangle", "SigSine", "Sigmoid", "SpikeSurrogate", "Surrogate", "TanhSine", "Triangle", "bit_planes",
-    "decode_bit_planes", "decode_rate", "encode", "no_rescaling", "order_aware_rescaling", "pack",
-    "scale_to_unit", "spike", "unpack", "value_bounds",
+    "ArcTan", "BitPlaneCoding", "ConstantSlope", "FastSigmoid", "FourierSine", "GradientRescaling", "IF", "LIF",
+    "Neuron", "PowerRescaling", "Rectangle", "SigSine", "Sigmoid", "SpikeSurrogate", "Surrogate", "TanhSine",
+    "Triangle", "bit_planes", "decode_bit_planes", "decode_rate", "encode", "no_rescaling", "order_aware_rescaling",
+    "pack", "scale_to_unit", "spike", "unpack", "value_bounds",
 ]  # fmt: skip

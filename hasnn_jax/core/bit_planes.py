@@ -29,6 +29,7 @@ from hasnn_jax.core.value_range import scale_to_unit, value_bounds
 PlaneOrder = Literal["msb_first", "lsb_first"]
 LowestPlane = Literal["binary", "fractional"]
 ValueRange = Literal["running", "example", "batch"]
+RangeGradient = Literal["differentiated", "stopped"]
 VectorGradient = Literal["per_plane", "pooled"]
 
 
@@ -47,6 +48,8 @@ class BitPlaneCoding:
       value_range: which minimum and maximum map values to [0, 1]: "batch", those of the batch (the release);
         "example", those of each example; or "running", those of the batch in training and a running average in
         evaluation.
+      range_gradient: "differentiated" lets the gradient flow through the minimum and maximum too (the release);
+        "stopped" takes them for constants.
       planes: how many planes to keep, 1..8, the most significant ones; also the number of time steps.
       vector_gradient: gradient for inputs [batch, features]: "per_plane" is the sum above, "pooled" is
         (sum of g_k)(sum of F_k s_k), which the release computes because of broadcasting.
@@ -60,6 +63,7 @@ class BitPlaneCoding:
     plane_order: PlaneOrder = "msb_first"
     lowest_plane: LowestPlane = "binary"
     value_range: ValueRange = "running"
+    range_gradient: RangeGradient = "differentiated"
     planes: int = NUM_PLANES
     vector_gradient: VectorGradient = "per_plane"
 
@@ -79,6 +83,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "plane_order": get_args(PlaneOrder),
     "lowest_plane": get_args(LowestPlane),
     "value_range": get_args(ValueRange),
+    "range_gradient": get_args(RangeGradient),
     "vector_gradient": get_args(VectorGradient),
 }
 
@@ -105,6 +110,8 @@ def encode(x: Array, coding: BitPlaneCoding, bounds: tuple[Array, Array] | None 
     exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if bounds is None:
         bounds = value_bounds(exact, 1 if coding.value_range == "example" else None)
+    if coding.range_gradient == "stopped":
+        bounds = jax.lax.stop_gradient(bounds)
     return bit_planes(255 * scale_to_unit(exact, *bounds), coding).astype(x.dtype)
 
 

@@ -20,14 +20,42 @@ GradientRescaling = Callable[[int], float]
 NUM_PLANES = 8
 
 
-def order_aware_rescaling(plane: int) -> float:
-    """F_k = k / 2^(7-k), the paper's factor on the gradient of plane k; plane 7 is the most significant."""
-    return plane / 2.0 ** (NUM_PLANES - 1 - plane)
+@dataclasses.dataclass(frozen=True)
+class PowerRescaling:
+    """F_k = gain k^order 2^(exponent (k - 7)): the factor on the gradient of plane k; plane 7 is the most significant.
+
+    The paper's rescaling is one of them, and so is its ablation.
+
+    Attributes:
+      order: power of the plane's index.
+      exponent: of 2, per plane.
+      gain: of all planes. The encoder's input is scaled by 255, and so is its gradient.
+
+    Raises:
+      ValueError: the factor of a plane is not finite.
+    """
+
+    order: float = 1
+    exponent: float = 1
+    gain: float = 1
+
+    def __post_init__(self):
+        try:
+            finite = all(math.isfinite(self(plane)) for plane in range(NUM_PLANES))
+        except (TypeError, ZeroDivisionError, OverflowError):
+            finite = False
+        if not finite:
+            raise ValueError(f"expected numbers, and an order of 0 or more (plane 0 has index 0); got {self}")
+
+    def __call__(self, plane: int) -> float:
+        return self.gain * plane**self.order * 2.0 ** (self.exponent * (plane - (NUM_PLANES - 1)))
 
 
-def no_rescaling(plane: int) -> float:
-    """F_k = 1: every plane's surrogate gradient stays as it is, as in the paper's ablation."""
-    return 1.0
+order_aware_rescaling = PowerRescaling()
+"""F_k = k / 2^(7-k), the paper's."""
+
+no_rescaling = PowerRescaling(order=0, exponent=0)
+"""F_k = 1: every plane's surrogate gradient stays as it is, as in the paper's ablation."""
 
 
 def plane_angles(x: Array, planes: int = NUM_PLANES) -> Iterator[tuple[int, Array, Array]]:
@@ -150,3 +178,21 @@ class FourierSine(Surrogate):
             total += current
             previous, current = current, double_cos * current - previous
         return self.offset - (2 / half_period) * total
+
+
+@dataclasses.dataclass(frozen=True)
+class ConstantSlope(Surrogate):
+    """A straight-through estimator: every plane has the same slope everywhere. FourierSine without its waves.
+
+    Attributes:
+      steepness: the slope, per grey level.
+    """
+
+    steepness: float = 0.5
+
+    def value(self, sin: Array, cos: Array) -> Array:
+        """No function of the angle has this slope; the mean of the planes."""
+        return jnp.full_like(sin, 0.5)
+
+    def slope(self, sin: Array, cos: Array, half_period: float) -> Array:
+        return jnp.full_like(sin, self.steepness)

@@ -1,6 +1,7 @@
 """The specification of the spiking paths as one hashable value: the paper's, the release's, and variants."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,8 +39,17 @@ AS_RELEASED = SpikingSpec(
 """The authors' PyTorch release, commit faa28fc, including its deviations from the paper."""
 
 SPECS = {"as_described": AS_DESCRIBED, "as_released": AS_RELEASED}
-ENCODER_SURROGATES = {"fouriersine": core.FourierSine, "sigsine": core.SigSine, "tanhsine": core.TanhSine}
-RESCALINGS = {"order_aware": core.order_aware_rescaling, "none": core.no_rescaling}
+ENCODER_SURROGATES = {
+    "constant": core.ConstantSlope,
+    "fouriersine": core.FourierSine,
+    "sigsine": core.SigSine,
+    "tanhsine": core.TanhSine,
+}
+RESCALINGS = {
+    "order_aware": lambda: core.order_aware_rescaling,
+    "none": lambda: core.no_rescaling,
+    "power": core.PowerRescaling,
+}
 SPIKE_SURROGATES = {
     "arctan": core.ArcTan,
     "fast_sigmoid": core.FastSigmoid,
@@ -48,7 +58,11 @@ SPIKE_SURROGATES = {
     "triangle": core.Triangle,
 }
 NEURONS = {"if": core.IF, "lif": core.LIF}
-DECODERS = {"bit_planes": core.decode_bit_planes, "rate": core.decode_rate}
+DECODERS = {
+    "bit_planes": core.decode_bit_planes,
+    "bit_planes_lsb_first": functools.partial(core.decode_bit_planes, plane_order="lsb_first"),
+    "rate": core.decode_rate,
+}
 
 
 def spiking_spec(
@@ -59,6 +73,7 @@ def spiking_spec(
     plane_order: str | None = None,
     lowest_plane: str | None = None,
     value_range: str | None = None,
+    range_gradient: str | None = None,
     planes: int | None = None,
     vector_gradient: str | None = None,
     neuron: str | None = None,
@@ -69,12 +84,12 @@ def spiking_spec(
 
     Args:
       spec: "as_described" or "as_released". Every other argument replaces one field of it, unless it is None.
-      surrogate: "fouriersine", "sigsine" or "tanhsine", or with arguments: "sigsine(alpha=-5)".
-      rescaling: "order_aware" or "none".
-      plane_order, lowest_plane, value_range, planes, vector_gradient: fields of `core.BitPlaneCoding`.
+      surrogate: "fouriersine", "sigsine", "tanhsine" or "constant", or with arguments: "sigsine(alpha=-5)".
+      rescaling: "order_aware", "none", or with its arguments "power(order=0, exponent=1, gain=0.006)".
+      plane_order, lowest_plane, value_range, range_gradient, planes, vector_gradient: fields of `core.BitPlaneCoding`.
       neuron: "if" or "lif", or with arguments: "lif(tau=4, reset='soft')".
       spike_surrogate: "arctan", "sigmoid", "fast_sigmoid", "triangle" or "rectangle"; with arguments as above.
-      decoder: "bit_planes" or "rate".
+      decoder: "bit_planes", "bit_planes_lsb_first" or "rate".
 
     Raises:
       InputError: a name is unknown (the message lists the valid ones and suggests the nearest) or a value is out of
@@ -83,10 +98,11 @@ def spiking_spec(
     base = look_up("spiking spec", spec, SPECS)
     coding: dict[str, Any] = {
         "surrogate": None if surrogate is None else build("encoder surrogate", surrogate, ENCODER_SURROGATES),
-        "rescaling": None if rescaling is None else look_up("gradient rescaling", rescaling, RESCALINGS),
+        "rescaling": None if rescaling is None else build("gradient rescaling", rescaling, RESCALINGS),
         "plane_order": plane_order,
         "lowest_plane": lowest_plane,
         "value_range": value_range,
+        "range_gradient": range_gradient,
         "planes": planes,
         "vector_gradient": vector_gradient,
     }
