@@ -184,3 +184,14 @@ def test_encode_maps_over_a_new_axis_with_its_gradient():
         alone = jax.grad(lambda x: encode(x, DESCRIBED)[0].sum())(x[i])
         np.testing.assert_allclose(gradients[i], alone, rtol=1e-3, atol=1e-3 * np.abs(alone).max())
     assert np.abs(gradients).max() > 0
+
+
+def test_a_stopped_range_is_taken_for_constant():
+    x = jnp.asarray([-1.0, 0.3, 3.0])
+    stopped = dataclasses.replace(DESCRIBED, range_gradient="stopped", surrogate=core.ConstantSlope())
+    flowing = dataclasses.replace(stopped, range_gradient="differentiated")
+    gradient = {coding: jax.grad(lambda x, coding=coding: encode(x, coding)[0, 1])(x) for coding in (stopped, flowing)}
+
+    # Plane 7 of the middle value alone: 255 / (3 - -1) grey levels per unit, a slope of 1/2, F_7 = 7.
+    np.testing.assert_allclose(gradient[stopped], [0, 7 * 0.5 * 255 / 4, 0], rtol=1e-6)
+    assert np.all(np.asarray(gradient[flowing])[[0, 2]] < 0)

@@ -59,6 +59,30 @@ def test_no_rescaling_leaves_every_plane_alone():
     assert [core.no_rescaling(k) for k in range(8)] == [1.0] * 8
 
 
+def test_power_rescaling_is_gain_times_a_power_of_k_times_a_power_of_two():
+    factors = [core.PowerRescaling(order=2, exponent=0.5, gain=3)(k) for k in range(8)]
+
+    np.testing.assert_allclose(factors, 3 * np.arange(8) ** 2 * np.sqrt(2.0) ** (np.arange(8) - 7), rtol=1e-12)
+
+
+def test_the_papers_rescaling_and_its_ablation_are_powers():
+    assert core.PowerRescaling(order=1, exponent=1, gain=1) == core.order_aware_rescaling
+    assert core.PowerRescaling(order=0, exponent=0, gain=1) == core.no_rescaling
+
+
+@pytest.mark.parametrize("fault", [{"order": -1}, {"gain": float("inf")}, {"exponent": "1"}, {"exponent": -1e4}])
+def test_a_rescaling_without_finite_factors_is_refused(fault):
+    with pytest.raises(ValueError, match="expected numbers"):
+        core.PowerRescaling(**fault)
+
+
+def test_a_constant_slope_is_the_same_for_every_plane_and_value():
+    derivative = core.ConstantSlope(0.25).derivative(jnp.linspace(0, 255, 7), core.order_aware_rescaling)
+
+    expected = 0.25 * np.array([core.order_aware_rescaling(k) for k in range(8)])
+    np.testing.assert_array_equal(derivative, np.repeat(expected[:, None], 7, axis=1).astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("surrogate", "at_zero", "offset"),
     # At x = 0 every sine is 0 and every cosine is 1; half a period later the cosine is -1.

@@ -1,6 +1,8 @@
 import dataclasses
 import re
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import hasnn_jax
@@ -57,7 +59,10 @@ def test_a_name_alone_is_the_named_spec(name, spec):
         ({"surrogate": "sigsine"}, "surrogate", core.SigSine()),
         ({"surrogate": "tanhsine(alpha=-5)"}, "surrogate", core.TanhSine(-5)),
         ({"surrogate": "fouriersine(order=3, offset=0.0)"}, "surrogate", core.FourierSine(3, 0.0)),
+        ({"surrogate": "constant(steepness=1.0)"}, "surrogate", core.ConstantSlope(1.0)),
         ({"rescaling": "none"}, "rescaling", core.no_rescaling),
+        ({"rescaling": "power(order=0, gain=0.006)"}, "rescaling", core.PowerRescaling(0, 1, 0.006)),
+        ({"range_gradient": "stopped"}, "range_gradient", "stopped"),
         ({"plane_order": "lsb_first"}, "plane_order", "lsb_first"),
         ({"lowest_plane": "fractional"}, "lowest_plane", "fractional"),
         ({"value_range": "example"}, "value_range", "example"),
@@ -98,16 +103,25 @@ def test_the_decoder_is_replaced():
     assert hasnn_jax.spiking_spec("as_released", decoder="bit_planes") == hasnn_jax.AS_RELEASED
 
 
+def test_a_decoder_of_the_least_significant_plane_first_undoes_that_order():
+    spec = hasnn_jax.spiking_spec(plane_order="lsb_first", decoder="bit_planes_lsb_first", planes=4)
+    values = jnp.arange(0, 256, 16) / jnp.float32(255)
+
+    np.testing.assert_allclose(spec.decoder(core.encode(values, spec.coding, (0.0, 1.0))), values, rtol=1e-6)
+    assert spec == hasnn_jax.spiking_spec(plane_order="lsb_first", decoder="bit_planes_lsb_first", planes=4)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ({"spec": "as_relased"}, "unknown spiking spec 'as_relased': expected one of as_described, as_released; "
          "did you mean 'as_released'?"),
-        ({"surrogate": "fourier"}, "unknown encoder surrogate 'fourier': expected one of fouriersine, sigsine,"),
-        ({"rescaling": "order-aware"}, "unknown gradient rescaling 'order-aware': expected one of none, order_aware"),
+        ({"surrogate": "fourier"}, "unknown encoder surrogate 'fourier': expected one of constant, fouriersine,"),
+        ({"rescaling": "order-aware"}, "unknown gradient rescaling 'order-aware': expected one of none, order_aware,"),
+        ({"rescaling": "power(order=-1)"}, "gradient rescaling 'power(order=-1)': expected numbers, and an order of 0"),
         ({"neuron": "liff"}, "unknown neuron 'liff': expected one of if, lif; did you mean 'lif'?"),
         ({"spike_surrogate": "atan"}, "unknown spike surrogate 'atan': expected one of arctan,"),
-        ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, rate; "
+        ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, bit_planes_lsb_first, rate; "
          "did you mean 'bit_planes'?"),
         ({"plane_order": "msb"}, "plane_order: expected one of msb_first, lsb_first; got 'msb'"),
         ({"planes": 9}, "planes: expected a whole number from 1 to 8, got 9"),
