@@ -121,8 +121,8 @@ def test_a_decoder_of_the_least_significant_plane_first_undoes_that_order():
         ({"rescaling": "power(order=-1)"}, "gradient rescaling 'power(order=-1)': expected numbers, and an order of 0"),
         ({"neuron": "liff"}, "unknown neuron 'liff': expected one of if, lif; did you mean 'lif'?"),
         ({"spike_surrogate": "atan"}, "unknown spike surrogate 'atan': expected one of arctan,"),
-        ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, bit_planes_lsb_first, rate; "
-         "did you mean 'bit_planes'?"),
+        ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, bit_planes_lsb_first, "
+         "rate; did you mean 'bit_planes'?"),
         ({"plane_order": "msb"}, "plane_order: expected one of msb_first, lsb_first; got 'msb'"),
         ({"planes": 9}, "planes: expected a whole number from 1 to 8, got 9"),
         ({"neuron": "lif(tau=1)"}, "tau: expected a finite number above 1, got 1"),
