@@ -2,8 +2,8 @@
 
 There are no products of matrices in it, only k * k multiply-adds of the image at as many shifts. Written like that, in
 elementwise operations, it takes a fraction of the time of XLA's grouped convolution: 1/5 to 1/31 forward, and 1/6 to
-1/130 for the gradient with respect to the input. (Two cores of an AMD EPYC, jax 0.10.2 and 0.12.0.1, float32, 3x3 and 5x5
-kernels, strides 1 and 2, maps of 56 x 56 pixels down to one, medians of 7 interleaved rounds on a shared machine.)
+1/130 for the gradient with respect to the input. (Two cores of an AMD EPYC, jax 0.10.2 and 0.12.0.1, float32, 3x3 and
+5x5 kernels, strides 1 and 2, maps of 56 x 56 pixels down to one, medians of 7 interleaved rounds on a shared machine.)
 
 The kernel's gradient is a sum over images and positions for each shift and channel. XLA sums over leading axes slowly,
 so the sum over images is a loop that adds up whole maps. On maps of 8 x 8 pixels and more it takes 0.2 to 0.9 times as

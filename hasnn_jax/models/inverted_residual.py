@@ -1,4 +1,4 @@
-"""Inverted-residual blocks, and the hybrid networks made of them: MobileNetV2 and EfficientNet share all but numbers."""
+"""Inverted-residual blocks, and the hybrid network made of them: MobileNetV2 and EfficientNet with other numbers."""
 
 import functools
 from typing import Any, ClassVar, NamedTuple
