@@ -1,8 +1,11 @@
 """HAS-8 on MobileNetV2 and EfficientNet-B0: their published sizes, their blocks, and how they run."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 from tiny_models import (
@@ -190,3 +193,33 @@ def test_statistics_groups_train_as_if_alone(make):
     together, _ = train(grouped, variables, images)
     parts = [train(alone, variables, images[i : i + 2])[0] for i in (0, 2)]
     np.testing.assert_allclose(together, np.concatenate(parts), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", TINY)
+def test_a_narrow_network_learns_a_few_digits(make):
+    digits = np.load(pathlib.Path(hasnn_jax.__file__).parent / "data" / "digits.npz")
+    chosen = np.flatnonzero(digits["labels"] < 5)[:64]
+    images, labels = digits["images"][chosen, ..., None] / np.float32(16), digits["labels"][chosen].astype(int)
+    model, optimizer = make(), optax.adam(3e-3)
+    variables = model.init(jax.random.key(0), images)
+
+    def loss_of(params, stats):
+        logits, updates = model.apply({"params": params, "batch_stats": stats}, images, True, mutable=["batch_stats"])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), updates["batch_stats"]
+
+    @jax.jit
+    def step(params, stats, state):
+        (loss, stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, stats)
+        updates, state = optimizer.update(gradients, state)
+        return optax.apply_updates(params, updates), stats, state, loss
+
+    params, stats = variables["params"], variables["batch_stats"]
+    state, losses = optimizer.init(params), []
+    for _ in range(20):
+        params, stats, state, loss = step(params, stats, state)
+        losses.append(float(loss))
+    print([round(x, 3) for x in losses])
+
+    assert losses[0] > 1.3  # log 5 is 1.6
+    assert np.mean(losses[-3:]) < losses[0] / 2
