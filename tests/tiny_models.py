@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import hasnn_jax
+from hasnn_jax.models import HybridEfficientNet, HybridMobileNetV2, LayerFactory
+from hasnn_jax.models.inverted_residual import Stage
 
 SPECS = {"described": hasnn_jax.AS_DESCRIBED, "released": hasnn_jax.AS_RELEASED}
 
@@ -19,6 +21,21 @@ def tiny_vgg(**kwargs):
 def tiny_resnet(**kwargs):
     """The small stem, followed by four basic blocks of 2 to 16 channels."""
     return hasnn_jax.create_model("has8_resnet10_b2", num_classes=5, **{"stem": "small", **kwargs})
+
+
+def tiny_mobilenet(**kwargs):
+    """The small stem, inverted residuals of 16, 24 and 24 channels, and a layer of 1280. The last of the three adds."""
+    return tiny_inverted_residuals(HybridMobileNetV2, **kwargs)
+
+
+def tiny_efficientnet(**kwargs):
+    """The same with squeeze-and-excitation, 5x5 kernels, and a last layer of 320 channels."""
+    return tiny_inverted_residuals(HybridEfficientNet, kernel=5, **kwargs)
+
+
+def tiny_inverted_residuals(family, *, kernel=3, stem="small", **kwargs):
+    stages = (Stage(1, 3, 1, 64, 1), Stage(2, kernel, 2, 96, 2))
+    return family(5, width=0.25, stages=stages, stem=stem, layers=LayerFactory(**kwargs))
 
 
 def random_images(batch=4, size=8, channels=3, seed=0):

@@ -120,8 +120,9 @@ def _layer_cost(name, layer, x, y, spiking) -> LayerCost:
         weights = macs = on_values = inputs * outputs
         parameters = weights + outputs
     else:
-        parameters = layer.kernel**2 * x[-1] * y[-1]
+        channels = x[-1] // layer.groups  # that an output channel is joined to
+        parameters = layer.kernel**2 * channels * y[-1]
         macs = parameters * y[-3] * y[-2]
         rows, columns = (int(tap_positions(layer.kernel, layer.stride, size).sum()) for size in x[-3:-1])
-        on_values = rows * columns * x[-1] * y[-1]
+        on_values = rows * columns * channels * y[-1]
     return LayerCost(name, spiking, steps, parameters, inputs, outputs, steps * macs, steps * on_values)

@@ -61,12 +61,24 @@ def over_images(true: Array) -> Array:
 
 def effective_operations(counts: InputCounts, kernel: np.ndarray) -> np.ndarray:
     """(ACs, MACs) of each time step, exactly, from counts on the host and the layer's kernel: int64 [T, 2]."""
-    weights = np.count_nonzero(kernel, axis=-1).astype(np.int64)  # outputs that a tap leads to: [K, K, C] or [C]
+    weights = _outputs_of_inputs(kernel, counts.in_all_calls.shape[-1])
     acs, both = (
         np.tensordot(_meetings(inputs, counts.stride, len(kernel)), weights, axes=weights.ndim)
         for inputs in (counts.in_spiking_calls, counts.in_all_calls)
     )
     return np.stack([acs, both - acs], axis=-1)
+
+
+def _outputs_of_inputs(kernel: np.ndarray, channels: int) -> np.ndarray:
+    """How many outputs a channel leads to by weights other than zero: int64 [K, K, C] of a convolution, or [C].
+
+    A kernel [K, K, C / groups, F] of groups holds the F / groups outputs of each group one after the other.
+    """
+    *taps, inputs, features = kernel.shape
+    groups = channels // inputs
+    grouped = kernel.reshape(*taps, inputs, groups, features // groups)
+    outputs = np.count_nonzero(grouped, axis=-1).astype(np.int64)  # [K, K, C / groups, groups]
+    return np.moveaxis(outputs, -1, -2).reshape(*taps, channels)
 
 
 def tap_positions(kernel: int, stride: int, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from hasnn_jax.checkpoints.weights import load_weights, save_weights
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.interop import torch_weights
-from hasnn_jax.interop.release_names import walk
+from hasnn_jax.interop.release_names import require_released_family, walk
 from hasnn_jax.interop.state_dict_files import read_state_dict, write_state_dict
 from hasnn_jax.models import AS_RELEASED, Model, create_model
 
@@ -43,7 +43,8 @@ def to_checkpoint(file: pathlib.Path, output: pathlib.Path, settings: Mapping[st
         names or None.
 
     Raises:
-      InputError: the file cannot be read or does not fit the model, or the folder exists.
+      InputError: the file cannot be read or does not fit the model, the release does not have the model's family, or
+        the folder exists.
     """
     if settings["name"] is None or settings["num_classes"] is None:
         raise InputError("--model and --num_classes: expected, because a state dict does not say what it belongs to")
@@ -69,7 +70,8 @@ def to_state_dict_file(
       name, num_classes: of the model, where the weights do not say.
 
     Raises:
-      InputError: there are no such weights, they belong to another model, or the file exists.
+      InputError: there are no such weights, they belong to another model or to a family that the release does not have,
+        or the file exists.
     """
     variables, settings = load_weights(weights)
     for key, given in (("name", name), ("num_classes", num_classes)):
@@ -83,13 +85,15 @@ def to_state_dict_file(
 
 def _model(settings: Mapping[str, Any]) -> Model:
     # Both formats hold the variables of the release's spec, which has no tracked value ranges.
-    return create_model(
+    model = create_model(
         settings["name"],
         settings["num_classes"],
         paths=tuple(settings["paths"]),
         stem=settings["stem"],
         spiking=AS_RELEASED,
     )
+    require_released_family(model)
+    return model
 
 
 def _count_parameters(variables: Mapping[str, Any]) -> int:

@@ -1,9 +1,10 @@
-"""How the release's state-dict names correspond to this project's variables, for both families."""
+"""How the release's state-dict names correspond to this project's variables, for the release's two families."""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
+from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import HybridResNet, HybridVGG, Model
 
 _LEAVES = {
@@ -16,15 +17,31 @@ _LEAVES = {
 }
 
 
+def require_released_family(model: Model) -> None:
+    """Raises InputError for a model of a family that the release does not have."""
+    if not isinstance(model, HybridResNet | HybridVGG):
+        raise InputError(
+            f"the release has ResNets and VGGs only, and no names for the weights of a {type(model).__name__}; "
+            "expected a model such as has8_resnet_b32_m2_d4 or has8_vgg_b16_m2_d4"
+        )
+
+
 def release_name(model: Model, path: tuple[str, ...]) -> str | None:
     """The release's name for a variable, given its path without the collection; None if the release does not have it.
 
     The release has no tracked value ranges (`encoder/low`, `encoder/high`).
+
+    Raises:
+      InputError: the release does not have the model's family.
     """
+    require_released_family(model)
     *modules, leaf = path
     if leaf not in _LEAVES:
         return None
-    module = _resnet_module(model, modules) if isinstance(model, HybridResNet) else _vgg_module(model, modules)
+    if isinstance(model, HybridResNet):
+        module = _resnet_module(model, modules)
+    else:
+        module = _vgg_module(cast(HybridVGG, model), modules)
     return f"{module}.{_LEAVES[leaf]}"
 
 

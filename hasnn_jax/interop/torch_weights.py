@@ -32,7 +32,8 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
       value ranges, which the release does not have, are [0, 1].
 
     Raises:
-      InputError: names that are missing, unexpected, of the wrong shape or not of a float dtype, all listed at once.
+      InputError: names that are missing, unexpected, of the wrong shape or not of a float dtype, all listed at once; or
+        the release does not have the model's family.
     """
     given = {name: np.asarray(array) for name, array in state_dict.items()}
     expected = {path: leaf.shape for path, leaf in walk(_abstract_variables(model, given))}
@@ -62,7 +63,11 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
 
 
 def to_state_dict(model: Model, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The inverse of `from_state_dict`: the release's names to NumPy arrays in its layout and order of axes."""
+    """The inverse of `from_state_dict`: the release's names to NumPy arrays in its layout and order of axes.
+
+    Raises:
+      InputError: the release does not have the model's family.
+    """
     state_dict: dict[str, np.ndarray] = {}
     for path, leaf in walk(variables):
         if name := release_name(model, path[1:]):

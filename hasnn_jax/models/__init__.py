@@ -1,4 +1,4 @@
-"""The two model families, HAS-8-ResNet and HAS-8-VGG, and the specification of their spiking paths."""
+"""The model families, HAS-8-ResNet, -VGG, -MobileNetV2 and -EfficientNet, and the specification of spiking paths."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,14 +7,16 @@ from typing import cast
 from jax import Array
 
 from hasnn_jax import core
+from hasnn_jax.models.efficientnet import HybridEfficientNet
 from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 from hasnn_jax.models.image_checks import checked
+from hasnn_jax.models.mobilenet import HybridMobileNetV2
 from hasnn_jax.models.registry import create_model, list_models
 from hasnn_jax.models.resnet import HybridResNet
 from hasnn_jax.models.specs import AS_DESCRIBED, AS_RELEASED, SpikingSpec, spiking_spec
 from hasnn_jax.models.vgg import HybridVGG
 
-Model = HybridResNet | HybridVGG
+Model = HybridResNet | HybridVGG | HybridMobileNetV2 | HybridEfficientNet
 
 
 def with_neuron(model: Model, neuron: Callable[[Array], Array]) -> Model:
@@ -24,6 +26,6 @@ def with_neuron(model: Model, neuron: Callable[[Array], Array]) -> Model:
 
 
 __all__ = [
-    "AS_DESCRIBED", "AS_RELEASED", "Hybrid", "HybridResNet", "HybridVGG", "LayerFactory", "Model", "SpikingSpec",
-    "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
+    "AS_DESCRIBED", "AS_RELEASED", "Hybrid", "HybridEfficientNet", "HybridMobileNetV2", "HybridResNet", "HybridVGG",
+    "LayerFactory", "Model", "SpikingSpec", "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
 ]  # fmt: skip

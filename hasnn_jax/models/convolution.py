@@ -1,11 +1,12 @@
 """Convolution of images, with other computations of the same sums where XLA's own is slow.
 
-XLA computes any convolution with `jax.lax.conv_general_dilated`. Two cases are slow, by measurement on two CPU cores:
+XLA computes any convolution with `jax.lax.conv_general_dilated`. Three cases are slow, by measurement on two CPU cores:
 
 - Maps of 2 x 2 pixels and fewer, up to 30 times. Nearly every pair of an input and an output pixel is joined by a
   weight there, so these are products with one matrix that holds all of the pairs, on every platform.
 - On a CPU, gradients: with respect to the kernel where maps are large, up to three times, and with respect to the
   input where there is a stride, up to ten times. They are written as products of matrices or as other convolutions.
+- On a CPU, depthwise convolutions; see `hasnn_jax.models.depthwise`.
 """
 
 import functools
@@ -16,22 +17,28 @@ import numpy as np
 from jax import Array
 
 from hasnn_jax.models.compile_target import on_cpu
+from hasnn_jax.models.depthwise import depthwise
 
 LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
 IMAGES_AT_A_TIME = 4  # in that loop, so that what is gathered from them stays in the cache
 
 
-def convolve(x: Array, kernel: Array, stride: int) -> Array:
+def convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
     """Convolves with PyTorch's symmetric padding, k // 2 on every side.
 
     Args:
       x: floating [N, H, W, C].
-      kernel: [k, k, C, F] in the dtype of `x`, k odd.
+      kernel: [k, k, C / groups, F] in the dtype of `x`, k odd.
       stride: 1 or 2, in both directions.
+      groups: C and F are divided into so many groups, each convolved by itself. With `groups` = C = F the convolution
+        is depthwise.
 
     Returns:
       [N, H / stride, W / stride, F], rounded up, in the dtype of `x`.
     """
+    if groups > 1:
+        is_depthwise = groups == x.shape[-1] == kernel.shape[-1]
+        return depthwise(x, kernel, stride) if on_cpu() and is_depthwise else _xla(x, kernel, stride, groups)
     if max(x.shape[1:3]) <= 2:
         return _tiny_map(x, kernel, stride)
     if not on_cpu():
@@ -41,10 +48,15 @@ def convolve(x: Array, kernel: Array, stride: int) -> Array:
     return _on_cpu(x, kernel, stride)
 
 
-def _xla(x, kernel, stride):
+def _xla(x, kernel, stride, groups=1):
     pad = (kernel.shape[0] // 2,) * 2
     return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (stride, stride),
+        (pad, pad),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
 
 

@@ -56,9 +56,9 @@ class LayerFactory:
             if path not in ("ann", "snn"):
                 raise unknown_name("path", path, ("ann", "snn"))
 
-    def conv(self, features: int, kernel: int, stride: int = 1, *, name: str) -> Conv:
+    def conv(self, features: int, kernel: int, stride: int = 1, *, groups: int = 1, name: str) -> Conv:
         """A bias-free square convolution in `dtype`."""
-        return Conv(features, kernel, stride, self.dtype, name=name)
+        return Conv(features, kernel, stride, self.dtype, groups, name=name)
 
     def dense(self, features: int, *, name: str) -> Dense:
         """A linear layer with bias in `dtype`."""

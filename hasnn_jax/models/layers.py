@@ -43,20 +43,22 @@ def torch_uniform(fan_in: int) -> Callable[..., Array]:
 class Conv(nn.Module):
     """Bias-free square convolution with PyTorch's symmetric padding, kernel // 2 on every side.
 
-    [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32.
+    [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32. With more than
+    one group, C and `features` are divided into so many groups, each convolved by itself.
     """
 
     features: int
     kernel: int
     stride: int = 1
     dtype: Any = jnp.float32
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        shape = (self.kernel, self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
         kernel = kernel.astype(self.dtype)
-        y = time_folded(lambda images: convolve(images, kernel, self.stride), x.astype(self.dtype))
+        y = time_folded(lambda images: convolve(images, kernel, self.stride, self.groups), x.astype(self.dtype))
         return checkpoint_name(y, CURRENTS)
 
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from tiny_models import tiny_efficientnet
 
 import hasnn_jax
 from hasnn_jax.analysis.layer_costs import describe_cost, model_cost
@@ -71,6 +72,27 @@ def test_twice_the_macs_are_the_compilers_flops(name):
 
     assert ours < flops
     assert ours == pytest.approx(flops, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "millions"), [("has8_mobilenetv2", 300), ("has8_efficientnet_b0", 390)])
+def test_dense_macs_of_the_mobile_networks_are_about_the_published_ones(name, millions):
+    cost = cost_of(name, 1000, 224)
+
+    assert (cost.macs("ann") + cost.macs("shared")) / 1e6 == pytest.approx(millions, rel=0.02)
+    assert cost.macs("snn") == 8 * cost.macs("ann")
+
+
+def test_depthwise_convolution_and_squeeze_worked_out_by_hand():
+    layers = {layer.name: layer for layer in model_cost(tiny_efficientnet(), (8, 8, 3)).layers}
+    depthwise = layers["stage2_block1/snn/depthwise_conv"]  # 2 x 16 channels, 5x5
+    squeeze = layers["stage2_block1/ann/squeeze_excite/squeeze"]  # a quarter of the block's 16 channels
+    excite = layers["stage2_block1/snn/squeeze_excite/excite"]
+
+    assert (depthwise.parameters, depthwise.steps, depthwise.inputs) == (32 * 25, 8, 32 * 64)
+    assert depthwise.macs == 8 * 32 * 25 * 64
+    assert depthwise.macs_on_values == 8 * 32 * (6 + 7 + 8 + 7 + 6) ** 2  # taps on values along each axis
+    assert (squeeze.parameters, squeeze.steps, squeeze.macs) == (32 * 4 + 4, 1, 32 * 4)
+    assert (excite.parameters, excite.steps, excite.macs) == (4 * 32 + 32, 8, 8 * 4 * 32)
 
 
 def test_paths_and_planes_change_what_is_listed():

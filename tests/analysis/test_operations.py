@@ -31,6 +31,25 @@ def test_a_spiking_linear_layer_worked_out_by_hand():
     assert operations(Dense(4), x, kernel) == [[8, 0], [0, 0], [0, 8]]
 
 
+def test_a_depthwise_convolution_worked_out_by_hand():
+    x = np.zeros((1, 1, 3, 3, 2), np.float32)
+    x[0, 0, 0, 0, 0] = 1  # a corner reaches 4 outputs of its channel
+    x[0, 0, 1, 1, 1] = 1  # the centre all 9, and a weight of it is zero
+    kernel = np.ones((3, 3, 1, 2))
+    kernel[0, 0, 0, 1] = 0
+
+    assert operations(Conv(2, 3, groups=2), x, kernel) == [[4 + 8, 0]]
+
+
+def test_channels_of_a_group_lead_to_the_outputs_of_their_group_alone():
+    x = np.zeros((4, 1, 1, 1, 4), np.float32)
+    x[np.arange(4), 0, 0, 0, np.arange(4)] = 1  # a channel at each step; two groups of two channels and three outputs
+    kernel = np.ones((1, 1, 2, 6))
+    kernel[0, 0, 1, 3:5] = 0  # of the second group's second channel, two of three weights
+
+    assert operations(Conv(6, 1, groups=2), x, kernel) == [[3, 0], [3, 0], [3, 0], [1, 0]]
+
+
 def test_a_weight_of_zero_costs_nothing():
     kernel = np.ones((3, 3, 1, 2))
     kernel[1, 1] = 0  # each value meets the centre of the kernel exactly once

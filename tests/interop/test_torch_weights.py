@@ -178,3 +178,16 @@ def test_drawn_parameters_follow_the_written_rules():
     assert 0.8 <= draw("a.weight", (500,)).min() < 0.82
     assert draw("a.bias", (500,)).std() == pytest.approx(0.05, rel=0.2)
     assert (draw("a.bias", (3,)) != draw("b.bias", (3,))).all()
+
+
+@pytest.mark.parametrize("name", ["has8_mobilenetv2_010", "has8_efficientnet_b0_010"])
+def test_families_that_the_release_does_not_have_are_refused_by_name(name):
+    model = model_of(name, paths=("ann",))
+    message = (
+        "the release has ResNets and VGGs only, .* Hybrid(MobileNetV2|EfficientNet); expected .*has8_resnet_b32_m2_d4"
+    )
+
+    with pytest.raises(ValueError, match=message):
+        torch_weights.from_state_dict(model, {"fc.bias": np.zeros(10, np.float32)})
+    with pytest.raises(ValueError, match=message):
+        torch_weights.to_state_dict(model, {"params": {"classifier": {"bias": np.zeros(10, np.float32)}}})

@@ -2,7 +2,14 @@ import jax.numpy as jnp
 import pytest
 
 import hasnn_jax
-from hasnn_jax.models import HybridResNet, HybridVGG
+from hasnn_jax.models import HybridEfficientNet, HybridMobileNetV2, HybridResNet, HybridVGG
+
+FAMILIES = {
+    "vgg": HybridVGG,
+    "resnet": HybridResNet,
+    "mobilenetv2": HybridMobileNetV2,
+    "efficientnet": HybridEfficientNet,
+}
 
 
 def test_listed_names_are_sorted_and_include_the_papers():
@@ -17,9 +24,9 @@ def test_listed_names_are_sorted_and_include_the_papers():
 def test_every_listed_name_makes_its_model(name):
     model = hasnn_jax.create_model(name, num_classes=12)
 
-    assert isinstance(model, HybridVGG if "vgg" in name else HybridResNet)
+    assert [type(model)] == [family for part, family in FAMILIES.items() if part in name]
     assert model.num_classes == 12
-    assert f"_b{model.base_width}" in name
+    assert getattr(model, "width", None) == 1 or f"_b{model.base_width}" in name
 
 
 @pytest.mark.parametrize(
@@ -43,6 +50,22 @@ def test_vgg_names_are_read_number_by_number():
     model = hasnn_jax.create_model("has8_vgg_b4_m3_d2", 10)
 
     assert (model.base_width, model.multiplier, model.depth) == (4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "width"),
+    [
+        ("has8_mobilenetv2", HybridMobileNetV2, 1.0),
+        ("has8_mobilenetv2_035", HybridMobileNetV2, 0.35),
+        ("has8_mobilenetv2_140", HybridMobileNetV2, 1.4),
+        ("has8_efficientnet_b0_050", HybridEfficientNet, 0.5),
+    ],
+)
+def test_widths_of_mobile_networks_are_read_in_hundredths(name, family, width):
+    model = hasnn_jax.create_model(name, 10, stem="small", paths=["snn"])
+
+    assert type(model) is family
+    assert (model.width, model.stem, model.layers.paths) == (width, "small", ("snn",))
 
 
 def test_keywords_reach_every_block():
@@ -84,15 +107,21 @@ def test_equal_models_are_equal_and_hash_alike():
         ("resnet50_b64", "has8_resnet50_b64"),
         ("HAS8_resnet50_b64", "has8_resnet50_b64"),
         ("has8_resnet50_b64 ", "has8_resnet50_b64"),
+        ("has8_mobilenetv2_35", "has8_mobilenetv2"),
+        ("has8_mobilenet_v2", "has8_mobilenetv2"),
+        ("has8_efficientnet_b1", "has8_efficientnet_b0"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_valid_ones_and_the_nearest(name, nearest):
-    with pytest.raises(ValueError, match=f"unknown model '{name}': expected one of has8_resnet") as error:
+    with pytest.raises(ValueError, match=f"unknown model '{name}': expected one of has8_") as error:
         hasnn_jax.create_model(name, 10)
     assert str(error.value).endswith(f"did you mean '{nearest}'?")
 
 
-@pytest.mark.parametrize("name", ["has8_vgg_b0_m2_d4", "has8_vgg_b1_m2_d0", "has8_resnet_b0_m2_d4", "has8_resnet50_b0"])
+@pytest.mark.parametrize(
+    "name",
+    ["has8_vgg_b0_m2_d4", "has8_vgg_b1_m2_d0", "has8_resnet_b0_m2_d4", "has8_resnet50_b0", "has8_mobilenetv2_000"],
+)
 def test_zero_widths_and_depths_are_refused(name):
     with pytest.raises(ValueError, match=rf"{name}'?: .*must be 1 or more"):
         hasnn_jax.create_model(name, 10)

@@ -1,19 +1,28 @@
 """What is kept of a block for the backward pass."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_models import tiny_efficientnet, tiny_mobilenet
 
 import hasnn_jax
 from hasnn_jax.common.errors import InputError
 
+MODELS = {
+    "resnet": functools.partial(hasnn_jax.create_model, "has8_resnet10_b2", 3),
+    "vgg": functools.partial(hasnn_jax.create_model, "has8_vgg_b1_m2_d1", 3),
+    "mobilenet": functools.partial(tiny_mobilenet, stem="imagenet"),
+    "efficientnet": functools.partial(tiny_efficientnet, stem="imagenet"),
+}
 images = np.random.default_rng(0).random((2, 16, 16, 3))
 
 
-def backward_pass(name, remat):
+def backward_pass(make, remat):
     """Gradients of a model's loss in float64, and the arrays that are kept for them beside the parameters."""
-    model = hasnn_jax.create_model(name, 3, remat=remat, dtype=jnp.float64)
+    model = make(remat=remat, dtype=jnp.float64)
     variables = model.init(jax.random.key(0), jnp.asarray(images))
     variables = jax.tree.map(lambda v: v.astype(jnp.float64) if v.dtype == jnp.float32 else v, variables)
     stats = variables["batch_stats"]
@@ -29,9 +38,9 @@ def backward_pass(name, remat):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["has8_resnet10_b2", "has8_vgg_b1_m2_d1"])
+@pytest.mark.parametrize("name", MODELS)
 def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
-    passes = {remat: backward_pass(name, remat) for remat in ("none", "spikes", "block")}
+    passes = {remat: backward_pass(MODELS[name], remat) for remat in ("none", "spikes", "block")}
     expected, _ = passes["none"]
     for results, _ in passes.values():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), results, expected)
@@ -42,7 +51,7 @@ def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
 
 @pytest.mark.slow
 def test_spikes_are_kept_as_bytes_without_a_time_axis(x64):
-    _, kept = backward_pass("has8_resnet10_b2", "spikes")
+    _, kept = backward_pass(MODELS["resnet"], "spikes")
     packed = [array.shape for array in kept if array.dtype == jnp.uint8]
     assert (2, 4, 4, 2) in packed  # of the first block's 8 steps, which its second convolution receives
 

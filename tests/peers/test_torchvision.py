@@ -1,11 +1,11 @@
 """Augmentation and mixing give what torchvision's `transforms.v2` gives, for the same random numbers."""
 
-import importlib.util
 import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from peers_torchvision import import_torchvision
 from PIL import Image
 
 from hasnn_jax.data.randaugment import OPERATIONS, randaugment
@@ -15,24 +15,7 @@ from hasnn_jax.training.mixing import cutmix_of, mix_images, mix_labels, mixup_o
 torch = pytest.importorskip("torch")
 
 
-def import_transforms():
-    """torchvision's transforms, or a skip. They need none of its compiled operators.
-
-    A torchvision that was built for another build of PyTorch cannot load its operators, and its import then fails
-    because two of them are not even declared.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        pytest.skip("could not import 'torchvision'", allow_module_level=True)
-    try:
-        from torchvision.transforms import v2
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
-        from torchvision.transforms import v2
-    return v2
-
-
-v2 = import_transforms()
+v2 = import_torchvision("torchvision.transforms.v2")
 NAMES = dict(zip(OPERATIONS, v2.RandAugment._AUGMENTATION_SPACE, strict=True))  # ours to theirs, in the same order
 SHAPES = [(37, 23, 3), (8, 8, 1), (64, 80, 1), (40, 40, 3)]
 
