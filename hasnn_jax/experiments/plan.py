@@ -8,7 +8,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from hasnn_jax.assembly.data import open_source
 from hasnn_jax.assembly.model import build_model
 from hasnn_jax.assembly.program import build_optimizer, build_schedule
 from hasnn_jax.assembly.run_setup import set_up
@@ -97,7 +96,7 @@ def _require_names(config: ConfigDict) -> None:
 
 
 def parse_part(text: str | None) -> tuple[int, int]:
-    """ "2/8" -> (2, 8): the second of eight parts; None is (1, 1).
+    """The part and the number of parts: (2, 8) of the text 2/8, the second of eight; (1, 1) of None.
 
     Raises:
       InputError: it is not of this form, or out of range.
