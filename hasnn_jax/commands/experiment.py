@@ -13,13 +13,17 @@ from hasnn_jax.common.lookup import look_up
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares them."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="which experiment; without it, they are listed")
-    parser.add_argument("--seeds", type=int, metavar="N", help="how many: config.seed and those after it; 3 by default")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="how many: config.seed and those after it; 3 by default, 2 with --short"
+    )
     parser.add_argument("--workdir", metavar="DIR", help="by default runs/<experiment>_<name of the config file>")
     parser.add_argument("--variants", metavar="A,B", help="only these, and what else was run there in the report")
     parser.add_argument("--part", metavar="I/N", help="only the I-th of N parts of the runs, for several processes")
     parser.add_argument("--short", action="store_true", help="a narrow model for few epochs, to see that all works")
     parser.add_argument("--report", action="store_true", help="train nothing; report what is there")
-    parser.add_argument("--publish", type=pathlib.Path, metavar="DIR", help="copy the report and its files to a folder")
+    parser.add_argument(
+        "--publish", type=pathlib.Path, metavar="DIR", help="train nothing; copy report and small files"
+    )
     parser.add_argument("--keep_checkpoints", action="store_true", help="of complete runs; they are deleted otherwise")
 
 
@@ -46,7 +50,7 @@ def run(options: Options) -> None:
         raise InputError(f"workdir {root}: is a file; name a folder by --workdir")
     if options.publish is not None and options.publish.exists():
         raise InputError(f"--publish {options.publish}: exists already; name a new folder")
-    if options.report or (options.publish is not None and (root / "experiment.json").is_file()):
+    if options.report or options.publish is not None:
         read_claim(root, experiment.name)
     elif not _train(experiment, options, root):
         return
@@ -68,7 +72,7 @@ def _train(experiment, options: Options, root: pathlib.Path) -> bool:
     variants = experiment.variants(base)
     names = options.variants.split(",") if options.variants else [variant.name for variant in variants]
     asked = chosen(experiment.name, variants, names)
-    seeds = [base.seed + i for i in range(3 if options.seeds is None else options.seeds)]
+    seeds = [base.seed + i for i in range(options.seeds or (2 if options.short else 3))]
     runs = plan_runs(base, asked, seeds, root)
     require_valid(runs)
     claim(root, experiment, base, variants, asked, seeds, short=options.short)

@@ -46,8 +46,10 @@ def report_text(results: Results) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is aligned to the left."""
-    lines = [header, ["---", *(["---:"] * (len(header) - 1))], *rows]
+    """A Markdown table; columns of numbers are aligned to the right."""
+    listed = list(rows)
+    numeric = [all(row[i][:1] in "+-0123456789" for row in listed) for i in range(len(header))]
+    lines = [header, ["---:" if each else "---" for each in numeric], *listed]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
@@ -84,7 +86,7 @@ def _difference(variant: VariantResult, results: Results) -> str:
 def _verdict(variant: VariantResult, results: Results) -> str:
     if not variant.runs:
         return "diverged" if variant.diverged else "not run"
-    return "" if variant.name == results.about["baseline"] else variant.verdict
+    return variant.verdict or ""
 
 
 def _costs(results: Results) -> list[str]:
@@ -99,12 +101,17 @@ def _costs(results: Results) -> list[str]:
     lines = [
         "## Cost of an image",
         markdown_table(header, rows),
-        "Means over seeds, measured on 64 test images. Energies are estimates from counted operations, not "
-        "measurements; `hasnn_jax/analysis/energy.py` has the model.",
+        f"Means over seeds, measured on {_images(results)} test images. Energies are estimates from counted operations, "
+        "not measurements; `hasnn_jax/analysis/energy.py` has the model.",
     ]
     if results.about["tradeoff"]:
         lines.append(f"![Accuracy against operations, energy and parameters]({TRADEOFF})")
     return lines
+
+
+def _images(results: Results) -> str:
+    counts = sorted({run.cost["images"] for run in results.files if run.cost is not None})
+    return " or ".join(map(str, counts))
 
 
 def _cost_cells(cost: Mapping[str, float]) -> list[str]:

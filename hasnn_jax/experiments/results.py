@@ -41,7 +41,7 @@ class VariantResult:
       diverged: (seed, step, what was seen) of runs that diverged.
       summaries: mean and spread of each field of `RunResult`; empty without a complete run.
       difference: of the accuracy to the baseline's, where there are seeds in common.
-      verdict: what its interval says.
+      verdict: what its interval says; None for the baseline.
       cost: means over the runs that have been measured, with the keys of `COSTS` and `ENERGIES`, energies in pJ;
         empty where none has.
     """
@@ -53,7 +53,7 @@ class VariantResult:
     diverged: tuple[tuple[int, int, str], ...]
     summaries: Mapping[str, Summary]
     difference: Difference | None
-    verdict: Verdict
+    verdict: Verdict | None
     cost: Mapping[str, float]
 
 
@@ -164,7 +164,7 @@ def _variant(
         diverged=tuple(_divergence(run) for run in runs if run.status == "diverged"),
         summaries={each: summary for each, summary in summaries.items() if summary is not None},
         difference=difference,
-        verdict=verdict(difference),
+        verdict=None if baseline is None else verdict(difference),
         cost=_mean_cost([run.cost for run in runs if run.status == "complete" and run.cost is not None]),
     )
 
