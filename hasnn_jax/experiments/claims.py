@@ -15,6 +15,7 @@ from hasnn_jax.experiments.folder import EXPERIMENT_FILE, read_json, write_json
 
 # What may differ between runs of one experiment's variant: the same as in a resumed run, but not its length.
 MAY_DIFFER = RESUMABLE - {"epochs"}
+PER_MACHINE = ("data.data_dir", "data.workers", "data.how_to_get")  # say where data lies and how it is read
 
 
 def claim(
@@ -64,6 +65,7 @@ def claim(
                 "seeds": sorted({*was.get("seeds", ()), *seeds}),
                 "asked": [v.name for v in variants if v.name in asked_names | set(was.get("asked", ()))],
                 "variants": {v.name: {"about": v.about, "overrides": _plain(v.overrides)} for v in variants},
+                "changed": changed_settings(settings),
                 "base": settings,
             }
             write_json(root / EXPERIMENT_FILE, now)
@@ -72,6 +74,12 @@ def claim(
     except OSError as error:
         raise InputError(f"workdir {root}: cannot be written ({error.strerror}); choose another --workdir") from None
     return now
+
+
+def changed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a flat config that are not the defaults of this version, without what belongs to the machine."""
+    defaults = _plain(flatten(default_config()))
+    return {key: v for key, v in settings.items() if key not in PER_MACHINE and defaults.get(key) != v}
 
 
 def read_claim(root: pathlib.Path, experiment: str) -> dict[str, Any]:

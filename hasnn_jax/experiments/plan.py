@@ -70,7 +70,7 @@ def require_valid(runs: Sequence[PlannedRun]) -> None:
     """
     owners: dict[str, str] = {}
     fitting: set[Any] = set()
-    for run in {run.variant.name: run for run in reversed(runs)}.values():  # one of each variant
+    for run in [run for run in runs if run.seed == runs[0].seed]:  # one of each variant
         flat = flatten(run.config)
         owner = owners.setdefault(repr({**flat, "seed": None}), run.variant.name)
         if owner != run.variant.name:

@@ -11,8 +11,9 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.files import replacing
 from hasnn_jax.common.locks import locked
 from hasnn_jax.config import default_config, flatten
+from hasnn_jax.experiments.claims import PER_MACHINE
 from hasnn_jax.experiments.folder import EXPERIMENT_FILE, SMALL_FILES, read_json, run_folder, write_json
-from hasnn_jax.experiments.report_text import CURVES, PER_MACHINE, TRADEOFF, report_text
+from hasnn_jax.experiments.report_text import CURVES, TRADEOFF, report_text
 from hasnn_jax.experiments.results import Results, read_results
 
 REPORT, NUMBERS = "report.md", "report.json"

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hasnn_jax.config import default_config, flatten
 from hasnn_jax.experiments.folder import RunFiles
 from hasnn_jax.experiments.outcome import difference_text, outcome
 from hasnn_jax.experiments.results import Results, VariantResult
@@ -11,7 +10,6 @@ from hasnn_jax.experiments.statistics import Summary
 
 CURVES, TRADEOFF = "curves.png", "tradeoff.png"
 TIMINGS = "## Timings"  # from here on two runs of one experiment may differ
-PER_MACHINE = ("data.data_dir", "data.workers", "data.how_to_get")
 
 
 def report_text(results: Results) -> str:
@@ -101,8 +99,8 @@ def _costs(results: Results) -> list[str]:
     lines = [
         "## Cost of an image",
         markdown_table(header, rows),
-        f"Means over seeds, measured on {_images(results)} test images. Energies are estimates from counted operations, "
-        "not measurements; `hasnn_jax/analysis/energy.py` has the model.",
+        f"Means over seeds, measured on {_images(results)} test images. Energies are estimates from counted "
+        "operations, not measurements; `hasnn_jax/analysis/energy.py` has the model.",
     ]
     if results.about["tradeoff"]:
         lines.append(f"![Accuracy against operations, energy and parameters]({TRADEOFF})")
@@ -140,16 +138,10 @@ def _missing(results: Results) -> list[str]:
 
 
 def _settings(about: Mapping[str, Any]) -> list[str]:
-    defaults = flatten(default_config())
-    changed = {
-        key: value
-        for key, value in about["base"].items()
-        if key not in PER_MACHINE and value != (list(d) if isinstance(d := defaults.get(key), tuple) else d)
-    }
     rows = [(name, said["about"], _listed(said["overrides"])) for name, said in about["variants"].items()]
     return [
         "The exact configs are in `runs/VARIANT/seed_SEED/config.json`. All runs differ from the defaults in: "
-        f"{_listed(changed) or 'nothing'}.",
+        f"{_listed(about['changed']) or 'nothing'}.",
         markdown_table(("variant", "what it is", "overrides"), rows),
     ]
 

@@ -16,7 +16,7 @@ from typed_experiment import typed
 from hasnn_jax.experiments.report import compute_report, publish
 from hasnn_jax.experiments.report_text import TIMINGS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")]
 SEEDS = ("--seeds", "2")
 
 
@@ -48,7 +48,8 @@ def test_the_report_has_everything(finished):
 
     assert [line.removeprefix("## ") for line in report.splitlines() if line.startswith("## ")] == sections
     for text in (
-        "Does it all work?", "The paper says: it does.", "For context: | 1 %.", "`optim.learning_rate=0.0001`", "`model.paths=['ann']`", "`epochs=2`",
+        "Does it all work?", "The paper says: it does.", "For context: | 1 %.", "`optim.learning_rate=0.0001`",
+        "`model.paths=['ann']`", "`epochs=2`",
         "explodes in 2 of 2 seeds", "| explodes | 0, 2 diverged |", "explodes, seed 6 | diverged at step 2: the loss",
         "jax ", "](curves.png)", "](tradeoff.png)",
     ):  # fmt: skip
