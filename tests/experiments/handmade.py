@@ -33,7 +33,7 @@ def write(root, accuracies, diverged=(), **about):
 def write_run(root, variant, seed, accuracy, epochs=2, **config):
     """A run of two epochs of ten steps, or its beginning; without a run.json, as `hasnn train` leaves it."""
     folder = root / "runs" / variant / f"seed_{seed}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     settings = {**flatten(default_config()), "epochs": 2, "seed": seed, **config}
     (folder / "config.json").write_text(json.dumps(settings))
     lines = []

@@ -94,7 +94,7 @@ def test_what_is_complete_is_not_run_again_and_gives_the_same_report(finished, t
     assert (workdir / "report.md").read_bytes() == before
 
 
-def test_variants_share_their_batches_and_initial_seeds(finished):
+def test_variants_with_a_seed_differ_in_their_overrides_alone_so_that_they_share_their_batches(finished):
     rates = [
         [(line["step"], line["epoch"]) for line in recomputed.lines(finished[0] / f"runs/{variant}/seed_5", "train")]
         for variant in ("base", "slow")

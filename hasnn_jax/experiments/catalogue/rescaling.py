@@ -6,6 +6,22 @@ from hasnn_jax.experiments.experiment import Experiment, Variant
 
 KEY = "model.spiking.rescaling"
 
+# F_k = gain k^order 2^(exponent (k - 7)). These need a rescaling "power", which the config does not know yet; so far
+# `variants` does not return them.
+IN_BETWEEN = tuple(
+    Variant(name, {KEY: f"power({arguments})"}, f"F_k = {formula}")
+    for name, arguments, formula in (
+        ("power_of_2_alone", "order=0.0, exponent=1.0", "2^(k-7)"),
+        ("root_of_power_of_2", "order=0.0, exponent=0.5", "2^((k-7)/2)"),
+        ("k_alone", "order=1.0, exponent=0.0", "k"),
+        ("half_the_exponent", "order=1.0, exponent=0.5", "k 2^((k-7)/2)"),
+        ("twice_the_exponent", "order=1.0, exponent=2.0", "k 2^(2(k-7))"),
+        ("root_of_k", "order=0.5, exponent=1.0", "k^(1/2) 2^(k-7)"),
+        ("a_seventh", "order=1.0, exponent=1.0, gain=0.142857", "k 2^(k-7) / 7, so that F_7 = 1"),
+        ("no_gradient", "order=1.0, exponent=1.0, gain=0.0", "0: no gradient passes the encoders"),
+    )
+)
+
 
 def variants(base: ConfigDict) -> tuple[Variant, ...]:
     """With and without."""
