@@ -1,18 +1,14 @@
 """The published results of experiments: every report follows from the files beside it."""
 
 import pathlib
-import sys
 
 import pytest
+from handmade_experiment import write
+from recomputed_report import require_recomputable
+
+from hasnn_jax.experiments.report import compute_report, write_report
 
 ROOT = pathlib.Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/experiments"))
-
-import handmade  # noqa: E402
-import recomputed  # noqa: E402
-
-from hasnn_jax.experiments.report import compute_report, write_report  # noqa: E402
-
 PUBLISHED = sorted(file.parent for file in (ROOT / "results").rglob("experiment.json"))
 
 
@@ -21,7 +17,7 @@ def folder(request, tmp_path):
     """A published folder; while there is none, a handmade one."""
     if request.param is not None:
         return request.param
-    handmade.write(tmp_path, {"base": {1: 0.5, 2: 0.52, 3: 0.51}, "other": {1: 0.6, 2: 0.63}}, [("other", 3)])
+    write(tmp_path, {"base": {1: 0.5, 2: 0.52, 3: 0.51}, "other": {1: 0.6, 2: 0.63}}, [("other", 3)])
     write_report(tmp_path)
     return tmp_path
 
@@ -31,4 +27,4 @@ def test_the_report_is_what_its_files_give(folder):
 
 
 def test_its_numbers_follow_from_the_metrics(folder):
-    recomputed.require_recomputable(folder)
+    require_recomputable(folder)

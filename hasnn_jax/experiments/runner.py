@@ -37,7 +37,7 @@ def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool) -> bool:
     """
     for number, run in enumerate(runs, start=1):
         ended = _status(run)
-        if ended != "incomplete" and (run.folder / RUN_FILE).is_file():
+        if _over(run.folder):
             if ended == "complete":
                 _tidy(run, keep_checkpoints)
             continue
@@ -45,8 +45,8 @@ def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool) -> bool:
             run.folder.mkdir(parents=True, exist_ok=True)
             with locked(run.folder, "in use"):
                 pass
-            if _status(run) == "complete":  # by a run that was not made here
-                ensure_cost(run.config, run.folder)
+            if _status(run) == "complete":
+                _take(run, keep_checkpoints)
                 continue
             say(f"run {number} of {len(runs)}: {run.name}{_time_left(runs[number - 1 :])}")
             if not _train(run):
@@ -101,6 +101,15 @@ def _train(run: PlannedRun) -> bool:
     return ended["status"] != "interrupted"
 
 
+def _take(run: PlannedRun, keep_checkpoints: bool) -> None:
+    """Takes a complete run that nothing says the end of: not made here, or by a process killed at the very end."""
+    about = read_json(run.folder / RUN_FILE)
+    ensure_cost(run.config, run.folder)
+    if about is not None:
+        write_json(run.folder / RUN_FILE, {**about, "status": "complete"})
+        _tidy(run, keep_checkpoints)
+
+
 def _tidy(run: PlannedRun, keep_checkpoints: bool) -> None:
     """Measures what a complete run lacks, and deletes its checkpoints."""
     if ensure_cost(run.config, run.folder) and not keep_checkpoints:
@@ -113,7 +122,7 @@ def _time_left(ahead: Sequence[PlannedRun]) -> str:
     taken: dict[str, list[float]] = {}
     for file in sorted(root.glob(f"*/seed_*/{RUN_FILE}")):
         about: Mapping[str, Any] = read_json(file) or {}
-        if about.get("status") == "complete" and about.get("sessions") == 1:
+        if about.get("status") == "complete" and about.get("sessions") == 1 and "seconds" in about:
             taken.setdefault(file.parents[1].name, []).append(about["seconds"])
     return estimate([run.variant.name for run in ahead if not _over(run.folder)], taken)
 
@@ -137,5 +146,6 @@ def estimate(variants: Sequence[str], taken: Mapping[str, Sequence[float]]) -> s
 
 
 def _over(folder: pathlib.Path) -> bool:
+    """Whether its run.json says that a run has ended."""
     about = read_json(folder / RUN_FILE) or {}
     return about.get("status") in ("complete", "diverged")

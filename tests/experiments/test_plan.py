@@ -5,7 +5,7 @@ import re
 
 import hypothesis
 import pytest
-from handmade import write_run
+from handmade_experiment import write_run
 from hypothesis import strategies as st
 from tiny_runs import tiny_config
 from typed_experiment import typed

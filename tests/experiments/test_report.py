@@ -1,8 +1,8 @@
 """What a report says of handmade runs: outcomes, numbers, and what is not there."""
 
 import pytest
-import recomputed
-from handmade import write, write_run
+import recomputed_report
+from handmade_experiment import write, write_run
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.experiments.outcome import outcome
@@ -97,8 +97,16 @@ def test_the_numbers_are_recomputed_in_another_way(tmp_path):
     write(tmp_path, {"base": BASE, "other": {1: 0.6, 2: 0.63, 4: 0.1}}, [("other", 3)], tradeoff=True)
     write_report(tmp_path)
 
-    recomputed.require_recomputable(tmp_path)
+    recomputed_report.require_recomputable(tmp_path)
     assert "| other | 10 | 4 | 1 | 2 | 25.0 | 1 | 2 | 3 | 4 |" in (tmp_path / "report.md").read_text()
+
+
+def test_before_any_run_is_complete_there_is_a_report_that_says_so(tmp_path):
+    write(tmp_path, {}, tradeoff=True)
+    report = write_report(tmp_path).read_text()
+
+    assert "Nothing is compared: the baseline, base, has no complete run. 6 of 6 runs are missing." in report
+    assert "| other | 0 |  |  | not run |" in report
 
 
 def test_a_folder_is_published_once_and_without_the_machines_places(tmp_path):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from handmade import write_run
+from handmade_experiment import write_run
 
 from hasnn_jax.common.errors import DivergedError, InputError
 from hasnn_jax.common.locks import locked
@@ -118,6 +118,17 @@ def test_a_complete_run_that_was_not_made_here_is_taken_as_it_is(runs, trained, 
     assert runner.do_runs(runs, keep_checkpoints=False)
     assert trained == ["b", "c"]
     assert {path.name for path in folder.iterdir()} == before
+
+
+def test_a_run_of_a_process_that_was_killed_at_the_very_end_is_not_trained_again(runs, trained, tmp_path):
+    runner.do_runs(runs[:1], keep_checkpoints=True)
+    file = runs[0].folder / "run.json"
+    file.write_text(json.dumps({**about(runs[0]), "status": "running"}))
+
+    assert runner.do_runs(runs[:1], keep_checkpoints=False)
+    assert trained == ["a"]
+    assert about(runs[0])["status"] == "complete"
+    assert not (runs[0].folder / "checkpoints").exists()
 
 
 def test_without_a_measured_cost_the_checkpoints_stay(runs, trained, monkeypatch):

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-import recomputed
+import recomputed_report
 import tiny_experiment
 from typed_experiment import typed
 
@@ -59,7 +59,7 @@ def test_the_report_has_everything(finished):
 
 
 def test_every_number_follows_from_the_metrics(finished):
-    recomputed.require_recomputable(finished[0])
+    recomputed_report.require_recomputable(finished[0])
 
 
 def test_each_run_keeps_its_small_files_and_no_checkpoint(finished):
@@ -96,7 +96,10 @@ def test_what_is_complete_is_not_run_again_and_gives_the_same_report(finished, t
 
 def test_variants_with_a_seed_differ_in_their_overrides_alone_so_that_they_share_their_batches(finished):
     rates = [
-        [(line["step"], line["epoch"]) for line in recomputed.lines(finished[0] / f"runs/{variant}/seed_5", "train")]
+        [
+            (line["step"], line["epoch"])
+            for line in recomputed_report.lines(finished[0] / f"runs/{variant}/seed_5", "train")
+        ]
         for variant in ("base", "slow")
     ]
     configs = [json.loads((finished[0] / f"runs/{v}/seed_5/config.json").read_text()) for v in ("base", "slow")]
@@ -141,7 +144,7 @@ def test_what_is_published_has_the_same_report_and_can_be_checked(finished, tmp_
     assert (there / "report.md").read_bytes() == (finished[0] / "report.md").read_bytes()
     assert compute_report(there)[1] == (there / "report.md").read_text()
     assert {path.suffix for path in there.rglob("*") if path.is_file()} == {".json", ".jsonl", ".md", ".png"}
-    recomputed.require_recomputable(there)
+    recomputed_report.require_recomputable(there)
 
 
 def test_an_unfinished_experiment_names_what_is_missing(finished, tmp_path, monkeypatch, capsys):
@@ -155,4 +158,4 @@ def test_an_unfinished_experiment_names_what_is_missing(finished, tmp_path, monk
     assert message is None
     assert "2 of 6 runs are missing: slow, seed 5; base, seed 6." in report
     assert "No other variant has a complete run with one of its seeds." in report
-    recomputed.require_recomputable(workdir)
+    recomputed_report.require_recomputable(workdir)
