@@ -80,7 +80,9 @@ def plot_tradeoff(points: Sequence[Point], path: pathlib.Path, title: str) -> No
       title: of the figure.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
+    short = EngFormatter(sep="")
     labels = list(points[0].costs) if points else ["cost"]
     figure = Figure(figsize=(10, 3.4 * -(-len(labels) // 2)), layout="constrained")
     figure.suptitle(title)
@@ -91,6 +93,8 @@ def plot_tradeoff(points: Sequence[Point], path: pathlib.Path, title: str) -> No
                 point.costs[label], 100 * point.accuracy, spread, fmt="o", color=f"C{number % 10}", label=point.name
             )
         axes.set(xscale="log", xlabel=label, ylabel="test accuracy in %")
+        axes.xaxis.set_major_formatter(short)
+        axes.xaxis.set_minor_formatter(lambda value, _: short(value) if f"{value:e}"[0] in "257" else "")
         axes.grid(alpha=0.3, which="both")
     if points:
         figure.legend(

@@ -98,8 +98,10 @@ def _draw(root: pathlib.Path, results: Results) -> None:
             {
                 "dense multiply-accumulates": each.cost["macs"],
                 "effective operations": each.cost["effective_macs"] + each.cost["effective_acs"],
-                "estimated energy with data movement, uJ": each.cost["with_movement"] / 1e6,
                 "parameters": each.cost["parameters"],
+                "estimated energy of arithmetic, uJ": each.cost["arithmetic"] / 1e6,
+                "estimated energy with data movement, uJ": each.cost["with_movement"] / 1e6,
+                "the same, as an 8-bit dense network, uJ": each.cost["quantised_with_movement"] / 1e6,
             },
         )
         for each in results.variants
