@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import unknown_name
-from hasnn_jax.config import default_config, flatten, from_flat
+from hasnn_jax.config import default_config, flatten, from_flat, validate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,11 @@ def base_config(config: ConfigDict, *, short: bool) -> ConfigDict:
     Args:
       config: as given.
       short: whether to replace model and length by those of `short_overrides`.
+
+    Raises:
+      InputError: the config is not valid.
     """
+    validate(config)
     lean = {"loggers": (), "keep_checkpoints": 1, "keep_best": 0}
     given, defaults = flatten(config), flatten(default_config())
     base = configured(config, {k: v for k, v in lean.items() if given[k] == defaults[k]}, "experiment")

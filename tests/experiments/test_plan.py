@@ -120,6 +120,7 @@ def test_the_time_left_is_that_of_the_same_variant_where_it_is_known():
         (("--workdir", "/dev/null/x"), "workdir /dev/null/x: is a file or lies in one"),
         (("--report", "--workdir", "/nowhere"), "workdir /nowhere: holds no experiment.json; run the experiment first"),
         (("--publish", "/"), "--publish /: exists already; name a new folder"),
+        (("--config.batch_size=0",), "config.batch_size: expected a whole number, 1 or more; got 0"),
         (("--shrt",), "unknown option '--shrt': .*did you mean '--short'"),
     ],
 )

@@ -9,18 +9,22 @@ from hasnn_jax.experiments.experiment import Experiment, Variant
 
 def variants(base: ConfigDict) -> tuple[Variant, ...]:
     """Changes of the base recipe; learning rates are multiples of its own. What would change nothing is left out."""
-    optim, rate = base.optim, base.optim.learning_rate
+    optim = base.optim
+
+    def rate(factor: float) -> float:
+        return float(f"{factor * optim.learning_rate:.6g}")
+
     candidates: list[tuple[str, dict[str, Any], str]] = [
         *(
-            (f"rate_times_{factor:g}", {"optim.learning_rate": factor * rate}, f"learning rate {factor * rate:g}")
+            (f"rate_times_{factor:g}", {"optim.learning_rate": rate(factor)}, f"learning rate {rate(factor):g}")
             for factor in (0.1, 0.3, 3.0, 10.0)
         ),
-        *((f"{name}", {"optim.name": name}, f"optimizer {name}") for name in ("adam", "adamw")),
+        *((name, {"optim.name": name}, f"optimizer {name}") for name in ("adam", "adamw")),
         *(
             (
                 f"sgd_times_{factor:g}",
-                {"optim.name": "sgd", "optim.learning_rate": factor * rate},
-                f"SGD with Nesterov momentum, learning rate {factor * rate:g}",
+                {"optim.name": "sgd", "optim.learning_rate": rate(factor)},
+                f"SGD with Nesterov momentum, learning rate {rate(factor):g}",
             )
             for factor in (1.0, 10.0, 100.0)
         ),
