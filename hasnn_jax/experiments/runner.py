@@ -1,6 +1,7 @@
 """Runs what an experiment still lacks, one run after the other."""
 
 import datetime
+import gc
 import pathlib
 import shutil
 import time
@@ -57,7 +58,8 @@ def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool) -> bool:
             continue
         if _status(run) == "complete":
             _tidy(run, keep_checkpoints)
-        jax.clear_caches()  # programs of a run are no other's
+        jax.clear_caches()  # the programs of a run are no other's
+        gc.collect()  # what holds them refers to itself
     return True
 
 
