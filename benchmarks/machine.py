@@ -2,17 +2,13 @@
 
 import datetime
 import os
-import pathlib
 import platform
-import re
-import subprocess
 
 import jax
 
-from hasnn_jax.planning.compilation import version
+from hasnn_jax.common.machine import commit, processor, version
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "spikingjelly")
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def describe_machine() -> dict[str, object]:
@@ -26,19 +22,3 @@ def describe_machine() -> dict[str, object]:
         "commit": commit(),
         "date": datetime.date.today().isoformat(),
     }
-
-
-def processor() -> str:
-    """The processor's model, as Linux names it, or else its architecture."""
-    info = pathlib.Path("/proc/cpuinfo")
-    match = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.exists() else None
-    return match[1] if match else platform.machine()
-
-
-def commit() -> str | None:
-    """The commit that is checked out; None outside a git checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from hasnn_jax import __version__
-from hasnn_jax.commands import analyse, convert, evaluate, export, plan, predict, prepare, train
+from hasnn_jax.commands import analyse, convert, evaluate, experiment, export, plan, predict, prepare, train
 from hasnn_jax.commands.command import run_command
 from hasnn_jax.common.lookup import unknown_name
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "prepare": prepare.COMMAND,
     "convert": convert.COMMAND,
     "plan": plan.COMMAND,
+    "experiment": experiment.COMMAND,
 }
 
 

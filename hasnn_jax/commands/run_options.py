@@ -29,7 +29,7 @@ def start(options: Options) -> pathlib.Path:
     """Connects the processes and sets JAX's compilation cache up; returns the workdir."""
     from hasnn_jax.training import processes
 
-    _keep_compiled()
+    keep_compiled()
     processes.start(options.coordinator, options.process_count, options.process_index)
     return pathlib.Path(options.workdir or pathlib.Path("runs") / options.config_file.stem)
 
@@ -54,7 +54,7 @@ def load_model(options: Options) -> "LoadedModel":
     """Loads the weights that `add_weights` declares."""
     from hasnn_jax.inference.loading import load
 
-    _keep_compiled()
+    keep_compiled()
     classes = None if options.classes is None else read_class_names(options.classes)
     return load(options.weights, classes=classes, image_size=options.image_size)
 
@@ -84,7 +84,8 @@ def require_new_file(file: pathlib.Path) -> None:
         raise InputError(f"{file}: its folder does not exist; make it first")
 
 
-def _keep_compiled() -> None:
+def keep_compiled() -> None:
+    """Sets JAX's compilation cache up."""
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

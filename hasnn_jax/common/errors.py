@@ -11,6 +11,23 @@ class InputError(ValueError):
     """Bad input: what was got, what was expected, and how to fix it. Commands print it as one line, no traceback."""
 
 
+class InUseError(InputError):
+    """A folder is locked by another process."""
+
+
+class DivergedError(InputError):
+    """Training has diverged.
+
+    Attributes:
+      what: what was seen, in a clause without paths or advice, which are in the message.
+      step: the step at which it was seen.
+    """
+
+    def __init__(self, message: str, what: str, step: int):
+        super().__init__(message)
+        self.what, self.step = what, step
+
+
 def first_line(error: BaseException, longest: int = LONGEST) -> str:
     """The first line of an error's message, or its type's name where it has none, cut to `longest` characters."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]

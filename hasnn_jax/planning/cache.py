@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 
 from hasnn_jax.common.console import Say
 from hasnn_jax.common.files import replacing
+from hasnn_jax.common.machine import version
 from hasnn_jax.config import flatten
-from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
+from hasnn_jax.planning.compilation import COMPILED_BY, Outcome
 from hasnn_jax.planning.compiler_errors import Refusal
 from hasnn_jax.planning.devices import LOCAL, Target
 from hasnn_jax.planning.hlo_totals import Collective

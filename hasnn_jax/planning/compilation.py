@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import time
 from collections.abc import Callable
 from typing import Any
@@ -102,11 +101,3 @@ def compile_step(lower: Callable[[], Any], devices: int, accumulation_steps: int
         if refusal is None:
             raise InputError(f"the step cannot be compiled: {first_line(error)}") from None
     return Outcome(cost, refusal, time.monotonic() - began, profile)
-
-
-def version(name: str) -> str | None:
-    """The version of an installed package; None if it is not installed."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -8,7 +8,7 @@ import jax
 from jax.experimental import topologies
 
 from hasnn_jax.common.errors import InputError, first_line
-from hasnn_jax.planning.compilation import version
+from hasnn_jax.common.machine import version
 from hasnn_jax.planning.gpus import JAX_SHARE, MOST_GPUS, Gpu, target_config
 
 # XLA would choose among implementations of a convolution or a matrix product by running them on the GPU.

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from hasnn_jax.assembly.data import count_steps
+from hasnn_jax.common.machine import version
 from hasnn_jax.planning.chips import Chip
-from hasnn_jax.planning.compilation import COMPILED_BY, Outcome, version
+from hasnn_jax.planning.compilation import COMPILED_BY, Outcome
 from hasnn_jax.planning.devices import Target
 from hasnn_jax.planning.gpus import Gpu
 from hasnn_jax.planning.step_cost import Cost

@@ -9,7 +9,7 @@ import jax
 from hasnn_jax import data
 from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.checkpoints.saving import Checkpoints
-from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.errors import DivergedError
 from hasnn_jax.runs.evaluate import Evaluate, compile_evaluation, evaluate_all
 from hasnn_jax.runs.interrupt import StopRequest
 from hasnn_jax.runs.run_log import RunLog
@@ -101,7 +101,7 @@ class TrainingLoop:
         """Means over the steps since the last log point, fetched from the devices; {} if there were none.
 
         Raises:
-          InputError: training has diverged; the message has the step, the last good checkpoint and what to do.
+          DivergedError: training has diverged; the message has the step, the last good checkpoint and what to do.
         """
         window = {name: value.item() for name, value in jax.device_get(state.window).items()}
         steps, replaced, diverged = (window.pop(name) for name in ("steps", "replaced", "diverged"))
@@ -109,20 +109,22 @@ class TrainingLoop:
             return {}
         means = {name: total / steps for name, total in window.items()}
         if diverged:
-            raise self._divergence(f"the loss or its gradient is not finite at step {diverged}")
+            raise self._divergence("the loss or its gradient is not finite", int(diverged))
         if means["loss"] > DIVERGED * math.log(len(self.setup.source.classes)):
             raise self._divergence(
-                f"the loss is {means['loss']:.3g} at step {int(state.step)}, over {DIVERGED} times that of guessing"
+                f"the loss is {means['loss']:.3g}, over {DIVERGED} times that of guessing", int(state.step)
             )
         return means | ({"replaced": replaced} if replaced else {})
 
-    def _divergence(self, what: str) -> InputError:
+    def _divergence(self, what: str, step: int) -> DivergedError:
         """The error that ends a run that has diverged."""
         self.checkpoints.finish()
         workdir, saved = self.checkpoints.directory.parent, self.checkpoints.latest_step
         good = "nothing was saved before" if saved is None else f"the last good checkpoint is step {saved}"
         weights = "" if saved is None else f", from these weights by --config.model.init_from={workdir}"
-        return InputError(
-            f"training has diverged: {what} ({good}, in {workdir}); lower config.optim.learning_rate, or set "
-            f"config.optim.clip_norm, and start again in another --workdir{weights}"
+        return DivergedError(
+            f"training has diverged at step {step}: {what} ({good}, in {workdir}); lower config.optim.learning_rate, "
+            f"or set config.optim.clip_norm, and start again in another --workdir{weights}",
+            what,
+            step,
         )

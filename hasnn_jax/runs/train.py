@@ -83,7 +83,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
                 log.say(f"stopped and saved at step {step} of {timetable.total}; the same command resumes from here")
             measure = None
             if complete:
-                measure = functools.partial(measured_lines, setup, processes.to_host(state.variables))
+                measure = functools.partial(measured_lines, setup, processes.to_host(state.variables), workdir)
             processes.on_main(lambda: report.finish(about, workdir, log, measure))
         return processes.on_main(lambda: report.result(workdir, step, timetable, complete=complete))
 

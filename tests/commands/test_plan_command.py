@@ -13,7 +13,8 @@ import sys
 import pytest
 from quick_compilation import with_devices
 
-from hasnn_jax.planning.compilation import GPU_COMPILERS, version
+from hasnn_jax.common.machine import version
+from hasnn_jax.planning.compilation import GPU_COMPILERS
 
 ROOT = pathlib.Path(__file__).parents[2]
 DIGITS = ("--config", "configs/digits.py", "--config.model.name=has8_vgg_b1_m1_d1", "--config.model.stem=imagenet")

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.machine import version
 from hasnn_jax.planning import gpu_devices
-from hasnn_jax.planning.compilation import GPU_COMPILERS, version
+from hasnn_jax.planning.compilation import GPU_COMPILERS
 from hasnn_jax.planning.devices import find_target
 from hasnn_jax.planning.gpu_devices import memory_limit, read_count
 from hasnn_jax.planning.gpus import GPUS

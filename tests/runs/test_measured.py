@@ -1,6 +1,7 @@
 """What the summary of a run says of spikes, operations and energy."""
 
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from hasnn_jax.analysis.layer_costs import LayerCost, ModelCost
 from hasnn_jax.analysis.report import Report
 from hasnn_jax.analysis.report_text import summarise
 from hasnn_jax.assembly.run_setup import set_up
-from hasnn_jax.runs.measured import cost_of_image, measured_lines
+from hasnn_jax.runs.measured import COST_FILE, cost_of_image, measured_lines
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +47,21 @@ def test_without_a_spiking_path_the_lines_say_what_applies():
     assert energy.startswith("estimated uJ an image: ")
 
 
-def test_a_runs_model_is_measured_on_its_test_images_whatever_its_statistics_group(setup):
+def test_a_runs_model_is_measured_on_its_test_images_whatever_its_statistics_group(setup, tmp_path):
     images = jax.ShapeDtypeStruct((1, 8, 8, 1), np.float32)
     variables = jax.device_get(drawn_variables(setup.model, images))
-    lines = measured_lines(setup, variables)
+    lines = measured_lines(setup, variables, tmp_path)
+    kept = json.loads((tmp_path / COST_FILE).read_bytes())
 
     assert lines[0].endswith("; measured on 64 test images")
     assert f"of {cost_of_image(setup).macs() / 1e6:,.4g} M dense MACs" in lines[0]
+    assert (kept["images"], kept["macs"], kept["spike_rate"]) == (64, cost_of_image(setup).macs(), None)
+    assert f"arithmetic {kept['energy_pj']['arithmetic'] / 1e6:,.4g}" in lines[1]
 
 
-def test_what_goes_wrong_is_a_line_and_not_an_error(setup):
+def test_what_goes_wrong_is_a_line_and_not_an_error(setup, tmp_path):
     broken = dataclasses.replace(setup, source=dataclasses.replace(setup.source, test=()))
 
-    assert measured_lines(broken, {}) == [
+    assert measured_lines(broken, {}, tmp_path) == [
         "spikes and operations could not be measured (no images to measure: expected at least one)"
     ]

@@ -14,7 +14,7 @@ from hasnn_jax.trainer import train_and_evaluate
 @pytest.mark.slow
 def test_numbers_that_are_not_finite_stop_the_run_with_step_and_advice(tmp_path):
     config = tiny_config(optim__name="sgd", optim__learning_rate=1e30)
-    with pytest.raises(InputError, match=r"not finite at step 2 \(nothing was saved.*learning_rate"):
+    with pytest.raises(InputError, match=r"at step 2: .* not finite \(nothing was saved.*learning_rate"):
         train_and_evaluate(config, tmp_path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
@@ -40,7 +40,7 @@ def multiply_weights(monkeypatch, *, before, by):
 def test_divergence_after_a_checkpoint_names_it_and_leaves_it(tmp_path, monkeypatch):
     multiply_weights(monkeypatch, before=8, by=float("nan"))
     with pytest.raises(
-        InputError, match=r"not finite at step 8 \(the last good checkpoint is step 5,.*init_from="
+        InputError, match=r"at step 8: .* not finite \(the last good checkpoint is step 5,.*init_from="
     ) as caught:
         train_and_evaluate(tiny_config(log_every_steps=4), tmp_path)
     assert str(tmp_path) in str(caught.value)
@@ -49,5 +49,5 @@ def test_divergence_after_a_checkpoint_names_it_and_leaves_it(tmp_path, monkeypa
 
 def test_a_loss_that_explodes_stops_the_run_though_it_is_finite(tmp_path, monkeypatch):
     multiply_weights(monkeypatch, before=6, by=1e6)
-    with pytest.raises(InputError, match=r"the loss is .* at step 6, over 100 times that of guessing \(.*step 5"):
+    with pytest.raises(InputError, match=r"at step 6: the loss is .*, over 100 times that of guessing \(.*step 5"):
         train_and_evaluate(tiny_config(log_every_steps=1), tmp_path)
