@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from hasnn_jax import core
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.models import AS_DESCRIBED, AS_RELEASED, SpikingSpec, checked, create_model, list_models, spiking_spec
+from hasnn_jax.models import (
+    AS_DESCRIBED,
+    AS_RECOMMENDED,
+    AS_RELEASED,
+    SpikingSpec,
+    checked,
+    create_model,
+    list_models,
+    spiking_spec,
+)
 
 if TYPE_CHECKING:
     from hasnn_jax.inference.loading import load
@@ -20,6 +29,6 @@ def __getattr__(name: str) -> Any:
 
 __version__ = "0.1.0"
 __all__ = [
-    "AS_DESCRIBED", "AS_RELEASED", "InputError", "SpikingSpec", "checked", "core", "create_model", "list_models",
-    "load", "spiking_spec",
+    "AS_DESCRIBED", "AS_RECOMMENDED", "AS_RELEASED", "InputError", "SpikingSpec", "checked", "core", "create_model",
+    "list_models", "load", "spiking_spec",
 ]  # fmt: skip

@@ -37,9 +37,9 @@ def default_config() -> ConfigDict:
     config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
 
     config.model.spiking = ConfigDict()
-    config.model.spiking.spec = "as_described"  # or "as_released"; each setting below replaces one point of it
+    config.model.spiking.spec = "as_described"  # as_released, as_recommended; the settings below replace points of it
     config.model.spiking.surrogate = placeholder(str)  # fouriersine, sigsine, tanhsine, constant; "sigsine(alpha=-5)"
-    config.model.spiking.rescaling = placeholder(str)  # order_aware, none; "power(order=0, exponent=1, gain=0.006)"
+    config.model.spiking.rescaling = placeholder(str)  # order_aware, none, unit_gain; "power(order=0, gain=0.01)"
     config.model.spiking.plane_order = placeholder(str)  # msb_first, lsb_first
     config.model.spiking.lowest_plane = placeholder(str)  # binary, fractional
     config.model.spiking.value_range = placeholder(str)  # running, example, batch

@@ -1,6 +1,13 @@
 """Pure functions on arrays: bit-plane coding, its surrogate gradients, value ranges and spiking neurons."""
 
-from hasnn_jax.core.bit_planes import BitPlaneCoding, bit_planes, decode_bit_planes, decode_rate, encode
+from hasnn_jax.core.bit_planes import (
+    BitPlaneCoding,
+    bit_planes,
+    decode_bit_planes,
+    decode_bit_planes_lsb_first,
+    decode_rate,
+    encode,
+)
 from hasnn_jax.core.neurons import IF, LIF, Neuron
 from hasnn_jax.core.packing import pack, unpack
 from hasnn_jax.core.plane_surrogates import (
@@ -13,6 +20,7 @@ from hasnn_jax.core.plane_surrogates import (
     TanhSine,
     no_rescaling,
     order_aware_rescaling,
+    unit_gain_rescaling,
 )
 from hasnn_jax.core.spike_surrogates import ArcTan, FastSigmoid, Rectangle, Sigmoid, SpikeSurrogate, Triangle, spike
 from hasnn_jax.core.value_range import scale_to_unit, value_bounds
@@ -20,6 +28,7 @@ from hasnn_jax.core.value_range import scale_to_unit, value_bounds
 __all__ = [
     "ArcTan", "BitPlaneCoding", "ConstantSlope", "FastSigmoid", "FourierSine", "GradientRescaling", "IF", "LIF",
     "Neuron", "PowerRescaling", "Rectangle", "SigSine", "Sigmoid", "SpikeSurrogate", "Surrogate", "TanhSine",
-    "Triangle", "bit_planes", "decode_bit_planes", "decode_rate", "encode", "no_rescaling", "order_aware_rescaling",
-    "pack", "scale_to_unit", "spike", "unpack", "value_bounds",
+    "Triangle", "bit_planes", "decode_bit_planes", "decode_bit_planes_lsb_first", "decode_rate", "encode",
+    "no_rescaling", "order_aware_rescaling", "pack", "scale_to_unit", "spike", "unit_gain_rescaling", "unpack",
+    "value_bounds",
 ]  # fmt: skip

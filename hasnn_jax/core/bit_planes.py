@@ -181,6 +181,11 @@ def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> A
     return total / jax.lax.optimization_barrier(jnp.full_like(total, 255))
 
 
+def decode_bit_planes_lsb_first(spikes: Array) -> Array:
+    """`decode_bit_planes` of spikes whose least significant plane came first."""
+    return decode_bit_planes(spikes, "lsb_first")
+
+
 def decode_rate(spikes: Array) -> Array:
     """Mean over the time steps: [T, ...] -> [...], float32 or wider, in [0, 1] if the spikes are 0 and 1."""
     return jnp.mean(spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32)), axis=0)

@@ -13,7 +13,7 @@ from hasnn_jax.models.image_checks import checked
 from hasnn_jax.models.mobilenet import HybridMobileNetV2
 from hasnn_jax.models.registry import create_model, list_models
 from hasnn_jax.models.resnet import HybridResNet
-from hasnn_jax.models.specs import AS_DESCRIBED, AS_RELEASED, SpikingSpec, spiking_spec
+from hasnn_jax.models.specs import AS_DESCRIBED, AS_RECOMMENDED, AS_RELEASED, SpikingSpec, spiking_spec
 from hasnn_jax.models.vgg import HybridVGG
 
 Model = HybridResNet | HybridVGG | HybridMobileNetV2 | HybridEfficientNet
@@ -26,6 +26,6 @@ def with_neuron(model: Model, neuron: Callable[[Array], Array]) -> Model:
 
 
 __all__ = [
-    "AS_DESCRIBED", "AS_RELEASED", "Hybrid", "HybridEfficientNet", "HybridMobileNetV2", "HybridResNet", "HybridVGG",
-    "LayerFactory", "Model", "SpikingSpec", "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
+    "AS_DESCRIBED", "AS_RECOMMENDED", "AS_RELEASED", "Hybrid", "HybridEfficientNet", "HybridMobileNetV2", "HybridResNet",
+    "HybridVGG", "LayerFactory", "Model", "SpikingSpec", "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
 ]  # fmt: skip

@@ -70,6 +70,15 @@ def test_the_papers_rescaling_and_its_ablation_are_powers():
     assert core.PowerRescaling(order=0, exponent=0, gain=1) == core.no_rescaling
 
 
+def test_with_unit_gain_a_gradient_keeps_its_size_through_decoder_and_encoder():
+    def gain(rescaling):
+        coding = core.BitPlaneCoding(surrogate=core.ConstantSlope(0.5), rescaling=rescaling)
+        return jax.grad(lambda x: core.decode_bit_planes(core.encode(x, coding, (0.0, 1.0))))(jnp.float32(0.3))
+
+    assert gain(core.unit_gain_rescaling) == pytest.approx(1, rel=1e-4)
+    assert gain(core.order_aware_rescaling) == pytest.approx(568.89, rel=1e-4)
+
+
 @pytest.mark.parametrize("fault", [{"order": -1}, {"gain": float("inf")}, {"exponent": "1"}, {"exponent": -1e4}])
 def test_a_rescaling_without_finite_factors_is_refused(fault):
     with pytest.raises(ValueError, match="expected numbers"):

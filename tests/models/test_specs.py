@@ -39,6 +39,17 @@ def test_as_released_differs_by_the_releases_quirks_alone():
     assert spec.decoder is core.decode_bit_planes
 
 
+def test_as_recommended_differs_from_the_paper_in_the_gradients_size_and_the_order_of_the_planes():
+    described = dataclasses.replace(
+        hasnn_jax.AS_RECOMMENDED.coding, rescaling=core.order_aware_rescaling, plane_order="msb_first"
+    )
+    spec = dataclasses.replace(hasnn_jax.AS_RECOMMENDED, coding=described, decoder=core.decode_bit_planes)
+
+    assert spec == hasnn_jax.AS_DESCRIBED
+    assert hasnn_jax.AS_RECOMMENDED.coding.rescaling == core.unit_gain_rescaling
+    assert hasnn_jax.AS_RECOMMENDED.decoder is core.decode_bit_planes_lsb_first
+
+
 def test_specs_are_frozen_hashable_values():
     assert hash(hasnn_jax.SpikingSpec()) == hash(hasnn_jax.AS_DESCRIBED)
     assert hasnn_jax.AS_DESCRIBED != hasnn_jax.AS_RELEASED
@@ -47,7 +58,12 @@ def test_specs_are_frozen_hashable_values():
 
 
 @pytest.mark.parametrize(
-    ("name", "spec"), [("as_described", hasnn_jax.AS_DESCRIBED), ("as_released", hasnn_jax.AS_RELEASED)]
+    ("name", "spec"),
+    [
+        ("as_described", hasnn_jax.AS_DESCRIBED),
+        ("as_released", hasnn_jax.AS_RELEASED),
+        ("as_recommended", hasnn_jax.AS_RECOMMENDED),
+    ],
 )
 def test_a_name_alone_is_the_named_spec(name, spec):
     assert hasnn_jax.spiking_spec(name) == spec
@@ -114,8 +130,8 @@ def test_a_decoder_of_the_least_significant_plane_first_undoes_that_order():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ({"spec": "as_relased"}, "unknown spiking spec 'as_relased': expected one of as_described, as_released; "
-         "did you mean 'as_released'?"),
+        ({"spec": "as_relased"}, "unknown spiking spec 'as_relased': expected one of as_described, as_recommended, "
+         "as_released; did you mean 'as_released'?"),
         ({"surrogate": "fourier"}, "unknown encoder surrogate 'fourier': expected one of constant, fouriersine,"),
         ({"rescaling": "order-aware"}, "unknown gradient rescaling 'order-aware': expected one of none, order_aware,"),
         ({"rescaling": "power(order=-1)"}, "gradient rescaling 'power(order=-1)': expected numbers, and an order of 0"),

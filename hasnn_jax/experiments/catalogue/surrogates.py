@@ -22,7 +22,8 @@ def variants(base: ConfigDict) -> tuple[Variant, ...]:
         for kind, title, alphas in (("sigsine", "SigSine", (-1, -2, -5, -10)), ("tanhsine", "TanhSine", (-5, -10)))
         for alpha in alphas
     ]
-    return (Variant("fouriersine", {}, "FourierSine, 5 harmonics plus 0.5"), *fourier, *offsets, *sharp)
+    straight = Variant("constant", {KEY: "constant(steepness=0.5)"}, "the constant 0.5 alone: straight through")
+    return (Variant("fouriersine", {}, "FourierSine, 5 harmonics plus 0.5"), *fourier, *offsets, straight, *sharp)
 
 
 EXPERIMENT = Experiment(
