@@ -58,8 +58,8 @@ no_rescaling = PowerRescaling(order=0, exponent=0)
 """F_k = 1: every plane's surrogate gradient stays as it is, as in the paper's ablation."""
 
 unit_gain_rescaling = PowerRescaling(order=0, exponent=1, gain=3 / 256)
-"""F_k = (3 / 256) 2^(k-7). With FourierSine's constant slope of 1/2, a gradient that passes a decoder and an encoder keeps
-its size on average: the sum over k of 2^k F_k / 2 is 1. With the paper's rescaling it is 569."""
+"""F_k = (3 / 256) 2^(k-7). With FourierSine's constant slope of 1/2, a gradient that passes a decoder and an encoder
+keeps its size on average: the sum over k of 2^k F_k / 2 is 1. With the paper's rescaling it is 569."""
 
 
 def plane_angles(x: Array, planes: int = NUM_PLANES) -> Iterator[tuple[int, Array, Array]]:

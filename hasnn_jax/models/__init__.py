@@ -26,6 +26,7 @@ def with_neuron(model: Model, neuron: Callable[[Array], Array]) -> Model:
 
 
 __all__ = [
-    "AS_DESCRIBED", "AS_RECOMMENDED", "AS_RELEASED", "Hybrid", "HybridEfficientNet", "HybridMobileNetV2", "HybridResNet",
-    "HybridVGG", "LayerFactory", "Model", "SpikingSpec", "checked", "create_model", "list_models", "spiking_spec", "with_neuron",
+    "AS_DESCRIBED", "AS_RECOMMENDED", "AS_RELEASED", "Hybrid", "HybridEfficientNet", "HybridMobileNetV2",
+    "HybridResNet", "HybridVGG", "LayerFactory", "Model", "SpikingSpec", "checked", "create_model", "list_models",
+    "spiking_spec", "with_neuron",
 ]  # fmt: skip
