@@ -1,5 +1,6 @@
 """The report of an experiment as Markdown."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from hasnn_jax.experiments.results import Results, VariantResult
 from hasnn_jax.experiments.statistics import Summary
 
 CURVES, TRADEOFF = "curves.png", "tradeoff.png"
+_NUMBER = re.compile(r"[-+]?[\d.,]*( ± [\d.]+)?")
 TIMINGS = "## Timings"  # from here on two runs of one experiment may differ
 
 
@@ -46,7 +48,7 @@ def report_text(results: Results) -> str:
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; columns of numbers are aligned to the right."""
     listed = list(rows)
-    numeric = [all(row[i][:1] in "+-0123456789" for row in listed) for i in range(len(header))]
+    numeric = [all(_NUMBER.fullmatch(row[i]) for row in listed) for i in range(len(header))]
     lines = [header, ["---:" if each else "---" for each in numeric], *listed]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

@@ -31,6 +31,7 @@ def test_every_variant_comes_with_the_first_seed_first(tmp_path):
     assert (runs[1].config.optim.learning_rate, runs[0].config.optim.learning_rate) == (0.1, 1e-3)
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(st.integers(0, 40), st.integers(1, 12))
 def test_parts_share_out_all_runs_and_each_once(count, parts):
     shared = [part_of(range(count), part, parts) for part in range(1, parts + 1)]

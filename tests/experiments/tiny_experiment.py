@@ -5,6 +5,7 @@ Three variants, one of which diverges, of two epochs of five steps on the digits
 
 import pathlib
 
+from hasnn_jax.experiments import machine
 from hasnn_jax.experiments.catalogue import EXPERIMENTS
 from hasnn_jax.experiments.experiment import Experiment, Variant
 from hasnn_jax.models import vgg
@@ -33,7 +34,8 @@ OPTIONS = (
 
 
 def install(setitem, setattribute):
-    """Adds it to the catalogue, and makes heads narrow."""
+    """Adds it to the catalogue, and makes heads narrow; a commit while a test runs does not count."""
+    setattribute(machine, "commit", lambda: "a commit")
     setitem(EXPERIMENTS, "tiny", TINY)
     setattribute(vgg, "HEAD_WIDTHS", NARROW)
 
