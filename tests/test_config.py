@@ -91,6 +91,18 @@ def test_imagenet_follows_the_releases_recipe(load):
     assert (config.data.image_size, config.data.flip) == (224, True)
 
 
+@pytest.mark.parametrize(("name", "classes"), [("cifar10_modern", 10), ("imagenet_modern", 1000)])
+def test_modern_recipes_augment_mix_average_and_take_the_recommended_spec(load, name, classes):
+    config = load(name)
+    assert (config.model.spiking.spec, config.optim.name, config.data.num_classes) == (
+        "as_recommended",
+        "adamw",
+        classes,
+    )
+    assert all((config.data.randaugment, config.optim.mixup, config.optim.cutmix, config.optim.average_decay))
+    assert not config.schedule.per_epoch
+
+
 def test_a_config_is_made_anew_each_time():
     default_config().optim.learning_rate = 1.0
     assert default_config().optim.learning_rate == 1e-3
