@@ -36,6 +36,15 @@ def parameters(name, num_classes, **kwargs):
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
+def with_driven_squeeze(variables):
+    """Kernels so large that means of sparse spikes drive the neurons behind them; silent ones pass on no gradient."""
+
+    def larger(path, leaf):
+        return 10 * leaf if [key.key for key in path[-2:]] == ["squeeze", "kernel"] else leaf
+
+    return jax.tree_util.tree_map_with_path(larger, variables)
+
+
 def block_sizes(model, size):
     """(height, channels) of every block's output, in order."""
     found = []
@@ -177,7 +186,7 @@ def test_images_of_another_number_of_channels_are_refused():
 @pytest.mark.parametrize("spec", SPECS)
 def test_every_parameter_gets_a_finite_gradient(make, spec):
     model, images = make(spiking=SPECS[spec]), random_images()
-    gradients = parameter_gradients(model, drawn_variables(model, images), images)
+    gradients = parameter_gradients(model, with_driven_squeeze(drawn_variables(model, images)), images)
 
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
     found = jax.tree_util.tree_leaves_with_path(gradients)
@@ -186,23 +195,24 @@ def test_every_parameter_gets_a_finite_gradient(make, spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", TINY)
-def test_statistics_groups_train_as_if_alone(make):
-    grouped, alone, images = make(statistics_group=2), make(), random_images()
-    variables = drawn_variables(grouped, images)
+def test_statistics_groups_train_as_if_alone(x64, make):
+    grouped, alone = (make(statistics_group=group, dtype=jnp.float64, stem="imagenet") for group in (2, None))
+    images = random_images().astype(jnp.float64)
+    variables = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), drawn_variables(grouped, images))
 
     together, _ = train(grouped, variables, images)
     parts = [train(alone, variables, images[i : i + 2])[0] for i in (0, 2)]
-    np.testing.assert_allclose(together, np.concatenate(parts), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(together, np.concatenate(parts), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", TINY)
 def test_a_narrow_network_learns_a_few_digits(make):
     digits = np.load(pathlib.Path(hasnn_jax.__file__).parent / "data" / "digits.npz")
-    chosen = np.flatnonzero(digits["labels"] < 5)[:64]
+    chosen = np.flatnonzero(digits["labels"] < 5)[:32]
     images, labels = digits["images"][chosen, ..., None] / np.float32(16), digits["labels"][chosen].astype(int)
-    model, optimizer = make(), optax.adam(3e-3)
-    variables = model.init(jax.random.key(0), images)
+    model, optimizer = make(stem="imagenet"), optax.adam(3e-3)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
 
     def loss_of(params, stats):
         logits, updates = model.apply({"params": params, "batch_stats": stats}, images, True, mutable=["batch_stats"])
@@ -219,7 +229,6 @@ def test_a_narrow_network_learns_a_few_digits(make):
     for _ in range(20):
         params, stats, state, loss = step(params, stats, state)
         losses.append(float(loss))
-    print([round(x, 3) for x in losses])
 
     assert losses[0] > 1.3  # log 5 is 1.6
     assert np.mean(losses[-3:]) < losses[0] / 2

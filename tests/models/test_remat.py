@@ -6,16 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import tiny_efficientnet, tiny_mobilenet
+from tiny_models import tiny_inverted_residuals, tiny_mobilenet
 
 import hasnn_jax
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.models import HybridEfficientNet
 
 MODELS = {
     "resnet": functools.partial(hasnn_jax.create_model, "has8_resnet10_b2", 3),
     "vgg": functools.partial(hasnn_jax.create_model, "has8_vgg_b1_m2_d1", 3),
     "mobilenet": functools.partial(tiny_mobilenet, stem="imagenet"),
-    "efficientnet": functools.partial(tiny_efficientnet, stem="imagenet"),
+    "efficientnet": functools.partial(tiny_inverted_residuals, HybridEfficientNet, stem="imagenet"),
 }
 images = np.random.default_rng(0).random((2, 16, 16, 3))
 
