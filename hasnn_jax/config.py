@@ -49,6 +49,7 @@ def default_config() -> ConfigDict:
     config.model.spiking.neuron = placeholder(str)  # if, lif; "lif(tau=4.0, reset='soft')"
     config.model.spiking.spike_surrogate = placeholder(str)  # arctan, sigmoid, fast_sigmoid, triangle, rectangle
     config.model.spiking.decoder = placeholder(str)  # bit_planes, bit_planes_lsb_first, rate
+    config.model.spiking.gain = placeholder(str)  # one, learned: of the spiking path, where it is added to the ANN path
 
     config.data = ConfigDict()
     config.data.source = "digits"  # digits, tfds, folder

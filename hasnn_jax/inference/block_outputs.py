@@ -9,6 +9,7 @@ from flax import linen as nn
 from jax import Array
 
 from hasnn_jax.models import Hybrid, Model, with_neuron
+from hasnn_jax.models.layers import channelwise
 
 PARTS = {"ann": "ann", "snn": "spikes", "encoder": "planes"}  # submodules of a hybrid block -> names here
 
@@ -54,4 +55,7 @@ def block_outputs(
     with nn.intercept_methods(record):
         found["logits"] = jnp.asarray(model.apply(variables, images, train=False))
     spiked = [block for block in blocks if f"{block}/spikes" in found]
-    return found | {f"{block}/snn": spiking.decoder(found[f"{block}/spikes"]) for block in spiked}
+    decoded = {block: spiking.decoder(found[f"{block}/spikes"]) for block in spiked}
+    gains = {block: variables["params"][block]["gain"] for block in spiked if "gain" in variables["params"][block]}
+    added = {block: x * channelwise(gains[block], x) if block in gains else x for block, x in decoded.items()}
+    return found | {f"{block}/snn": x for block, x in added.items()}

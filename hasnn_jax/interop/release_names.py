@@ -29,7 +29,7 @@ def require_released_family(model: Model) -> None:
 def release_name(model: Model, path: tuple[str, ...]) -> str | None:
     """The release's name for a variable, given its path without the collection; None if the release does not have it.
 
-    The release has no tracked value ranges (`encoder/low`, `encoder/high`).
+    The release has no tracked value ranges (`encoder/low`, `encoder/high`) and no gains of the spiking path.
 
     Raises:
       InputError: the release does not have the model's family.

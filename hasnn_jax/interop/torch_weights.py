@@ -29,7 +29,7 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
 
     Returns:
       {"params": ..., "batch_stats": ...} of NumPy arrays in the state dict's dtypes, the counts in int32. Tracked
-      value ranges, which the release does not have, are [0, 1].
+      value ranges, which the release does not have, are [0, 1], and gains, which it does not have either, are 1.
 
     Raises:
       InputError: names that are missing, unexpected, of the wrong shape or not of a float dtype, all listed at once; or
@@ -47,7 +47,7 @@ def from_state_dict(model: Model, state_dict: Mapping[str, Any]) -> dict[str, An
     leaves: dict[tuple[str, ...], np.ndarray] = {}
     for path, name in names.items():
         if name is None:
-            leaves[path] = np.asarray(1.0 if path[-1] == "high" else 0.0, dtype)
+            leaves[path] = np.full(expected[path], 1.0 if path[-1] in ("high", "gain") else 0.0, dtype)
         elif name in given:
             array = _channels_last(given[name])
             faults += _faults(name, array, expected[path])
@@ -66,8 +66,13 @@ def to_state_dict(model: Model, variables: Mapping[str, Any]) -> dict[str, np.nd
     """The inverse of `from_state_dict`: the release's names to NumPy arrays in its layout and order of axes.
 
     Raises:
-      InputError: the release does not have the model's family.
+      InputError: the release does not have the model's family, or gains other than 1.
     """
+    if odd := [path for path, leaf in walk(variables) if path[-1] == "gain" and np.any(np.asarray(leaf) != 1)]:
+        raise InputError(
+            f"{'/'.join(odd[0][1:])}: the release adds its paths without a learned gain, so that these weights have no "
+            "form there; train with config.model.spiking.gain=one to convert them"
+        )
     state_dict: dict[str, np.ndarray] = {}
     for path, leaf in walk(variables):
         if name := release_name(model, path[1:]):

@@ -12,7 +12,7 @@ from jax import Array
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
 from hasnn_jax.core.neurons import PACKED_SPIKES
-from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder
+from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder, channelwise
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
 Path = Literal["ann", "snn"]
@@ -81,7 +81,7 @@ class LayerFactory:
 
 
 class Hybrid(nn.Module):
-    """Sum of the model's paths: `ann(x)`, and the decoded `snn(bit planes of x)`.
+    """Sum of the model's paths: `ann(x)`, and the decoded `snn(bit planes of x)`, times a gain if it is learned.
 
     Attributes:
       layers: the settings of the whole model.
@@ -101,5 +101,8 @@ class Hybrid(nn.Module):
         if "snn" in self.layers.paths:
             spiking = self.layers.spiking
             planes = Encoder(spiking.coding, self.layers.statistics_group, name="encoder")(x, train)
-            outputs.append(spiking.decoder(self.snn(name="snn")(planes, train)))
+            decoded = spiking.decoder(self.snn(name="snn")(planes, train))
+            if outputs and spiking.gain == "learned":
+                decoded *= channelwise(self.param("gain", nn.initializers.zeros, decoded.shape[-1:]), decoded)
+            outputs.append(decoded)
         return sum(outputs[1:], start=outputs[0])

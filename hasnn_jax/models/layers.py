@@ -74,7 +74,7 @@ class Dense(nn.Module):
         kernel = self.param("kernel", init, (x.shape[-1], self.features))
         bias = self.param("bias", init, (self.features,))
         y = x.astype(self.dtype) @ kernel.astype(self.dtype)
-        return y + _channelwise(bias.astype(self.dtype), y)
+        return y + channelwise(bias.astype(self.dtype), y)
 
 
 class BatchNorm(nn.Module):
@@ -125,7 +125,7 @@ class BatchNorm(nn.Module):
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
-        weight = jax.lax.rsqrt(var + self.epsilon) * _channelwise(scale, var)
+        weight = jax.lax.rsqrt(var + self.epsilon) * channelwise(scale, var)
 
         def normalise_and_activate(x, mean, weight, bias):
             y = _normalise(x.astype(mean.dtype).reshape(shape), mean, weight, bias)
@@ -141,10 +141,10 @@ class BatchNorm(nn.Module):
 
 def _normalise(x, mean, weight, bias):
     """Mean and weight have one value per channel, or the rank of `x`."""
-    return (x - _channelwise(mean, x)) * _channelwise(weight, x) + _channelwise(bias, x)
+    return (x - channelwise(mean, x)) * channelwise(weight, x) + channelwise(bias, x)
 
 
-def _channelwise(values: Array, like: Array) -> Array:
+def channelwise(values: Array, like: Array) -> Array:
     """A vector with one value per channel, reshaped to broadcast against [..., C]."""
     return values if values.ndim == like.ndim else values.reshape((1,) * (like.ndim - 1) + values.shape)
 

@@ -79,3 +79,12 @@ def test_leaky_neurons_are_watched_too(residual):
     layer = "stage2_block1/snn/norm1"
     spikes, _ = model.layers.spiking.neuron.trace(features[f"{layer}/currents"])
     np.testing.assert_array_equal(features[f"{layer}/spikes"], spikes)
+
+
+def test_what_a_spiking_path_adds_has_its_learned_gain():
+    model = tiny_resnet(spiking=hasnn_jax.AS_RECOMMENDED)
+    images = random_images(1)
+    found = jax.jit(functools.partial(block_outputs, model))(drawn_variables(model, images), images)
+
+    for block in ("stem", "stage3_block1"):
+        np.testing.assert_allclose(found[f"{block}/ann"] + found[f"{block}/snn"], found[block], rtol=1e-5, atol=1e-5)

@@ -191,3 +191,16 @@ def test_families_that_the_release_does_not_have_are_refused_by_name(name):
         torch_weights.from_state_dict(model, {"fc.bias": np.zeros(10, np.float32)})
     with pytest.raises(ValueError, match=message):
         torch_weights.to_state_dict(model, {"params": {"classifier": {"bias": np.zeros(10, np.float32)}}})
+
+
+def test_a_learned_gain_is_one_where_weights_come_from_the_release_and_does_not_go_there():
+    model = model_of("has8_vgg_b2_m2_d1", spiking=hasnn_jax.AS_RECOMMENDED)
+    plain = model_of("has8_vgg_b2_m2_d1")
+    state_dict = torch_weights.to_state_dict(plain, drawn_variables(plain))
+    variables = torch_weights.from_state_dict(model, state_dict)
+
+    np.testing.assert_array_equal(variables["params"]["block1"]["gain"], np.ones(6))
+    assert torch_weights.to_state_dict(model, variables).keys() == state_dict.keys()
+    variables["params"]["block1"]["gain"][0] = 0.5
+    with pytest.raises(hasnn_jax.InputError, match="block1/gain: the release adds its paths without a learned gain"):
+        torch_weights.to_state_dict(model, variables)

@@ -35,6 +35,35 @@ def test_active_paths_are_added_and_a_silent_snn_path_is_the_identity(paths, fac
     np.testing.assert_allclose(block.apply(variables, jnp.asarray(IMAGE), False), factor * IMAGE, rtol=1e-6)
 
 
+def test_a_learned_gain_starts_at_zero_with_the_ann_path_alone():
+    block = Hybrid(LayerFactory(spiking=dataclasses.replace(hasnn_jax.AS_DESCRIBED, gain="learned")), Double, Same)
+    variables = block.init(jax.random.key(0), jnp.asarray(IMAGE), False)
+    gain = jnp.full((1,), 0.5)
+
+    np.testing.assert_array_equal(variables["params"]["gain"], [0.0])
+    np.testing.assert_array_equal(block.apply(variables, jnp.asarray(IMAGE), False), 2 * IMAGE)
+    changed = {**variables, "params": {"gain": gain}}
+    np.testing.assert_allclose(block.apply(changed, jnp.asarray(IMAGE), False), 2.5 * IMAGE, rtol=1e-6)
+
+
+def test_a_gain_is_learned_for_every_channel_of_a_hybrid_and_not_of_a_pure_network():
+    def gains(**kwargs):
+        model = hasnn_jax.create_model("has8_resnet10_b2", 5, stem="small", **kwargs)
+        params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3))))["params"]
+        return {block: params[block]["gain"].shape for block in params if "gain" in params[block]}
+
+    widths = {
+        "stem": (64,),
+        "stage1_block1": (2,),
+        "stage2_block1": (4,),
+        "stage3_block1": (8,),
+        "stage4_block1": (16,),
+    }
+    assert gains(spiking=hasnn_jax.AS_RECOMMENDED) == widths
+    assert gains(spiking=hasnn_jax.AS_RECOMMENDED, paths=("snn",)) == {}
+    assert gains() == {}
+
+
 def test_the_release_reverses_the_bits_of_a_silent_snn_path():
     block = Hybrid(LayerFactory(("snn",), spiking=hasnn_jax.AS_RELEASED), ann=Double, snn=Same)
     image = jnp.asarray([[[[0.0], [1 / 255]], [[128 / 255], [1.0]]]])

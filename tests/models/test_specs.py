@@ -39,15 +39,16 @@ def test_as_released_differs_by_the_releases_quirks_alone():
     assert spec.decoder is core.decode_bit_planes
 
 
-def test_as_recommended_differs_from_the_paper_in_the_gradients_size_and_the_order_of_the_planes():
+def test_as_recommended_differs_from_the_paper_in_the_gradients_size_the_order_of_the_planes_and_the_gain():
     described = dataclasses.replace(
         hasnn_jax.AS_RECOMMENDED.coding, rescaling=core.order_aware_rescaling, plane_order="msb_first"
     )
-    spec = dataclasses.replace(hasnn_jax.AS_RECOMMENDED, coding=described, decoder=core.decode_bit_planes)
+    spec = dataclasses.replace(hasnn_jax.AS_RECOMMENDED, coding=described, decoder=core.decode_bit_planes, gain="one")
 
     assert spec == hasnn_jax.AS_DESCRIBED
     assert hasnn_jax.AS_RECOMMENDED.coding.rescaling == core.unit_gain_rescaling
     assert hasnn_jax.AS_RECOMMENDED.decoder is core.decode_bit_planes_lsb_first
+    assert hasnn_jax.AS_RECOMMENDED.gain == "learned"
 
 
 def test_specs_are_frozen_hashable_values():
@@ -140,6 +141,7 @@ def test_a_decoder_of_the_least_significant_plane_first_undoes_that_order():
         ({"decoder": "bitplanes"}, "unknown decoder 'bitplanes': expected one of bit_planes, bit_planes_lsb_first, "
          "rate; did you mean 'bit_planes'?"),
         ({"plane_order": "msb"}, "plane_order: expected one of msb_first, lsb_first; got 'msb'"),
+        ({"gain": "two"}, "spiking spec: gain: expected one of one, learned; got 'two'"),
         ({"planes": 9}, "planes: expected a whole number from 1 to 8, got 9"),
         ({"neuron": "lif(tau=1)"}, "tau: expected a finite number above 1, got 1"),
         ({"neuron": "if(tau=2)"}, "neuron 'if(tau=2)': "),

@@ -8,23 +8,21 @@ SPEC = "model.spiking.spec"
 
 
 def variants(base: ConfigDict) -> tuple[Variant, ...]:
-    """The three specs, the ANN path, and each of the two changes that make the recommended spec on its own."""
-    order = {"model.spiking.plane_order": "lsb_first", "model.spiking.decoder": "bit_planes_lsb_first"}
+    """The three specs, the ANN path, and each of the changes that make the recommended spec left out of it."""
+    recommended = {SPEC: "as_recommended"}
+    order = {"model.spiking.plane_order": "msb_first", "model.spiking.decoder": "bit_planes"}
     return (
-        Variant("as_recommended", {SPEC: "as_recommended"}, "AS_RECOMMENDED"),
+        Variant("as_recommended", recommended, "AS_RECOMMENDED"),
         Variant("ann", {"model.paths": ("ann",)}, "the ANN path alone"),
         Variant("as_described", {SPEC: "as_described"}, "AS_DESCRIBED"),
         Variant("as_released", {SPEC: "as_released"}, "AS_RELEASED"),
         Variant(
-            "unit_gain",
-            {SPEC: "as_described", "model.spiking.rescaling": "unit_gain"},
-            "AS_DESCRIBED with a gradient that keeps its size",
+            "papers_rescaling",
+            {**recommended, "model.spiking.rescaling": "order_aware"},
+            "AS_RECOMMENDED with the paper's rescaling of the gradients",
         ),
-        Variant(
-            "order",
-            {SPEC: "as_described", **order},
-            "AS_DESCRIBED with the lowest plane first, decoded in that order",
-        ),
+        Variant("papers_order", {**recommended, **order}, "AS_RECOMMENDED with the highest plane first"),
+        Variant("papers_sum", {**recommended, "model.spiking.gain": "one"}, "AS_RECOMMENDED without a learned gain"),
     )
 
 
