@@ -76,7 +76,9 @@ def _train(experiment, options: Options, root: pathlib.Path) -> bool:
     runs = plan_runs(base, asked, seeds, root)
     require_valid(runs)
     claim(root, experiment, base, variants, asked, seeds, short=options.short)
-    return do_runs(part_of(runs, *parse_part(options.part)), keep_checkpoints=options.keep_checkpoints)
+    return do_runs(
+        part_of(runs, *parse_part(options.part), variants=len(asked)), keep_checkpoints=options.keep_checkpoints
+    )
 
 
 COMMAND = Command(

@@ -1,6 +1,7 @@
 """Which runs an experiment has, in which order, and which of them this process does."""
 
 import dataclasses
+import math
 import pathlib
 import re
 from collections.abc import Iterable, Sequence
@@ -112,6 +113,16 @@ def parse_part(text: str | None) -> tuple[int, int]:
     return part, parts
 
 
-def part_of(runs: Sequence[PlannedRun], part: int, parts: int) -> tuple[PlannedRun, ...]:
-    """Every `parts`-th run, from the `part`-th on, which counts from 1."""
-    return tuple(runs[part - 1 :: parts])
+def part_of(runs: Sequence[PlannedRun], part: int, parts: int, variants: int) -> tuple[PlannedRun, ...]:
+    """The runs of one part: every `parts`-th one, moved on by a place where a part would get the same variants again.
+
+    So no part has the costly variants of every seed.
+
+    Args:
+      runs: all, seed by seed.
+      part: which, from 1.
+      parts: how many.
+      variants: how many runs a seed has.
+    """
+    round_length = math.lcm(variants, parts)
+    return tuple(run for i, run in enumerate(runs) if (i + i // round_length) % parts == part - 1)

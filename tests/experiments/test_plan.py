@@ -32,12 +32,20 @@ def test_every_variant_comes_with_the_first_seed_first(tmp_path):
 
 
 @hypothesis.settings(deadline=None)
-@hypothesis.given(st.integers(0, 40), st.integers(1, 12))
-def test_parts_share_out_all_runs_and_each_once(count, parts):
-    shared = [part_of(range(count), part, parts) for part in range(1, parts + 1)]
+@hypothesis.given(st.integers(0, 40), st.integers(1, 12), st.integers(1, 12))
+def test_parts_share_out_all_runs_and_each_once(count, parts, variants):
+    shared = [part_of(range(count), part, parts, variants) for part in range(1, parts + 1)]
 
     assert sorted(run for part in shared for run in part) == list(range(count))
     assert max(map(len, shared)) - min(map(len, shared)) <= 1
+
+
+@pytest.mark.parametrize(("variants", "parts"), [(2, 2), (4, 2), (6, 3), (3, 2)])
+def test_no_part_has_the_same_variants_with_every_seed(variants, parts):
+    runs = [(seed, variant) for seed in range(parts) for variant in range(variants)]
+
+    for part in range(1, parts + 1):
+        assert {variant for _, variant in part_of(runs, part, parts, variants)} == set(range(variants))
 
 
 @pytest.mark.parametrize(("text", "expected"), [(None, (1, 1)), ("1/1", (1, 1)), ("2/8", (2, 8))])
