@@ -61,9 +61,13 @@ def plot_curves_of_variants(curves: Sequence[Curve], path: pathlib.Path, title: 
                 continue
             epochs = [epoch for epoch, _ in shared]
             style = {"color": f"C{number % 10}", "ls": ("-", "--", ":")[number // 10 % 3]}
-            axes.plot(epochs, [sum(each) / len(each) for _, each in shared], label=curve.name, **style)
+            marker = "." if split == "test" else ""  # which alone is seen of a run with one evaluation
+            axes.plot(epochs, [sum(each) / len(each) for _, each in shared], label=curve.name, marker=marker, **style)
             low, high = ([end(each) for _, each in shared] for end in (min, max))
-            axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
+            if len(epochs) > 1:
+                axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
+            else:
+                axes.vlines(epochs, low, high, color=style["color"], alpha=0.5)
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
     if curves:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from hasnn_jax.analysis.curves import plot_curves
@@ -14,20 +13,6 @@ RECORDS = [
     {"step": 20, "epoch": 2.0, "split": "train", "loss": 0.5, "accuracy": 0.75},
     {"step": 20, "epoch": 2.0, "split": "test", "loss": 1.25, "accuracy": 0.625},
 ]
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The saved figures; the newest is the last."""
-    figures = []
-    save = Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def lines_of(axes):
