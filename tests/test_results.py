@@ -1,6 +1,7 @@
 """The published results of experiments: every report follows from the files beside it."""
 
 import pathlib
+import re
 
 import pytest
 from handmade_experiment import write
@@ -28,3 +29,17 @@ def test_the_report_is_what_its_files_give(folder):
 
 def test_its_numbers_follow_from_the_metrics(folder):
     require_recomputable(folder)
+
+
+def test_the_readme_quotes_what_the_reports_say():
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### What was found")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if "](results/" in line]
+
+    assert len(rows) == len(PUBLISHED)
+    for row in rows:
+        (link,) = re.findall(r"\]\((results/[^)]+)\)", row)
+        report = (ROOT / link).read_text(encoding="utf-8")
+        numbers = re.findall(r"\d+\.\d+", row)
+        assert numbers
+        # A difference is quoted from the other side, so that its sign may be another.
+        assert [number for number in numbers if number not in report] == []
