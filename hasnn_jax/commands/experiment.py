@@ -40,7 +40,7 @@ def run(options: Options) -> None:
     from hasnn_jax.experiments.report import publish, write_report
 
     experiment = look_up("experiment", options.name, EXPERIMENTS)
-    parse_part(options.part)
+    part = parse_part(options.part)
     if options.seeds is not None and options.seeds < 1:
         raise InputError(f"--seeds: expected 1 or more; got {options.seeds}")
     short = "_short" if options.short else ""
@@ -52,7 +52,7 @@ def run(options: Options) -> None:
         raise InputError(f"--publish {options.publish}: exists already; name a new folder")
     if options.report or options.publish is not None:
         read_claim(root, experiment.name)
-    elif not _train(experiment, options, root):
+    elif not _train(experiment, options, part, root):
         return
     say(f"report: {write_report(root)}")
     if options.publish is not None:
@@ -60,11 +60,11 @@ def run(options: Options) -> None:
         say(f"published: {options.publish}")
 
 
-def _train(experiment, options: Options, root: pathlib.Path) -> bool:
+def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Path) -> bool:
     """Does this process's runs; False if it was asked to stop."""
     from hasnn_jax.experiments.claims import claim
     from hasnn_jax.experiments.experiment import base_config, chosen
-    from hasnn_jax.experiments.plan import parse_part, part_of, plan_runs, require_valid
+    from hasnn_jax.experiments.plan import part_of, plan_runs, require_valid
     from hasnn_jax.experiments.runner import do_runs
 
     run_options.keep_compiled()
@@ -76,9 +76,7 @@ def _train(experiment, options: Options, root: pathlib.Path) -> bool:
     runs = plan_runs(base, asked, seeds, root)
     require_valid(runs)
     claim(root, experiment, base, variants, asked, seeds, short=options.short)
-    return do_runs(
-        part_of(runs, *parse_part(options.part), variants=len(asked)), keep_checkpoints=options.keep_checkpoints
-    )
+    return do_runs(part_of(runs, *part, variants=len(asked)), keep_checkpoints=options.keep_checkpoints)
 
 
 COMMAND = Command(

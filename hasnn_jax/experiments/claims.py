@@ -1,6 +1,5 @@
 """The file that says what an experiment's folder holds, so that nothing else is mixed into it."""
 
-import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,9 +11,10 @@ from hasnn_jax.common.locks import locked
 from hasnn_jax.config import RESUMABLE, default_config, flatten
 from hasnn_jax.experiments.experiment import Experiment, Variant
 from hasnn_jax.experiments.folder import EXPERIMENT_FILE, read_json, write_json
+from hasnn_jax.runs.workdir import as_read_back, list_differences
 
-# What may differ between runs of one experiment's variant: the same as in a resumed run, but not its length.
-MAY_DIFFER = RESUMABLE - {"epochs"}
+# What may differ between runs of one experiment's variant: what may in a resumed run, but its length, and the seed.
+MAY_DIFFER = (RESUMABLE - {"epochs"}) | {"seed"}
 PER_MACHINE = ("data.data_dir", "data.workers", "data.how_to_get")  # say where data lies and how it is read
 
 
@@ -45,7 +45,7 @@ def claim(
     Raises:
       InputError: the folder holds another experiment, or one with other base settings; or it cannot be written.
     """
-    settings = _plain({key: value for key, value in flatten(base).items() if key != "seed"})
+    settings = as_read_back({key: value for key, value in flatten(base).items() if key != "seed"})
     asked_names = {variant.name for variant in asked}
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def claim(
                 "short": short,
                 "seeds": sorted({*was.get("seeds", ()), *seeds}),
                 "asked": [v.name for v in variants if v.name in asked_names | set(was.get("asked", ()))],
-                "variants": {v.name: {"about": v.about, "overrides": _plain(v.overrides)} for v in variants},
+                "variants": {v.name: {"about": v.about, "overrides": as_read_back(v.overrides)} for v in variants},
                 "changed": changed_settings(settings),
                 "base": settings,
             }
@@ -78,7 +78,7 @@ def claim(
 
 def changed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a flat config that are not the defaults of this version, without what belongs to the machine."""
-    defaults = _plain(flatten(default_config()))
+    defaults = as_read_back(flatten(default_config()))
     return {key: v for key, v in settings.items() if key not in PER_MACHINE and defaults.get(key) != v}
 
 
@@ -101,28 +101,21 @@ def require_same(root: pathlib.Path, there: Mapping[str, Any], name: str, settin
         raise InputError(
             f"workdir {root}: holds the experiment {there['experiment']!r}, not {name!r}; choose another --workdir"
         )
-    if listed := differences({**_plain(flatten(default_config())), **there["base"]}, settings):
+    if listed := _differences(there["base"], settings):
         raise InputError(f"workdir {root}: holds this experiment with other settings ({listed}); choose another")
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """The first few settings in which two flat configs differ but may not; "" if there are none."""
-    here = _plain(here)
-    odd = [key for key in sorted(here.keys() - MAY_DIFFER - {"seed"}) if there.get(key) != here[key]]
-    listed = ", ".join(f"{key} is {there.get(key)!r} there, {here[key]!r} here" for key in odd[:5])
-    return listed + (f", and {len(odd) - 5} more" if len(odd) > 5 else "")
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The first few of this version's settings in which two flat configs differ but may not; "" if there are none."""
+    here = as_read_back(here)
+    there = {**as_read_back(flatten(default_config())), **there}
+    return list_differences({key: there.get(key) for key in here}, here, "here", MAY_DIFFER)
 
 
 def require_same_run(folder: pathlib.Path, there: Mapping[str, Any], config: ConfigDict) -> None:
     """Raises InputError if the run in a folder has other settings than the planned one."""
-    with_defaults = {**_plain(flatten(default_config())), **there}
-    if listed := differences(with_defaults, flatten(config)):
+    if listed := _differences(there, flatten(config)):
         raise InputError(
             f"{folder}: holds a run with other settings ({listed}); nothing in it was changed. Move it away, or choose "
             "another --workdir"
         )
-
-
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings as JSON gives them back: tuples are lists."""
-    return json.loads(json.dumps(dict(settings)))

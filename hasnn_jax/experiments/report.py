@@ -1,6 +1,5 @@
 """Writes and publishes an experiment's report. It depends on the folder's small files alone."""
 
-import json
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from hasnn_jax.experiments.claims import PER_MACHINE
 from hasnn_jax.experiments.folder import EXPERIMENT_FILE, SMALL_FILES, read_json, run_folder, write_json
 from hasnn_jax.experiments.report_text import CURVES, TRADEOFF, report_text
 from hasnn_jax.experiments.results import Results, read_results
+from hasnn_jax.runs.workdir import as_read_back
 
 REPORT, NUMBERS = "report.md", "report.json"
 
@@ -76,7 +76,7 @@ def publish(root: pathlib.Path, to: pathlib.Path) -> None:
 def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A flat config without what belongs to the machine."""
     defaults = flatten(default_config())
-    return json.loads(json.dumps({key: defaults[key] if key in PER_MACHINE else settings[key] for key in settings}))
+    return as_read_back({key: defaults[key] if key in PER_MACHINE else settings[key] for key in settings})
 
 
 def _draw(root: pathlib.Path, results: Results) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hasnn_jax.experiments.folder import RunFiles
 from hasnn_jax.experiments.outcome import difference_text, outcome
-from hasnn_jax.experiments.results import Results, VariantResult
+from hasnn_jax.experiments.results import ENERGIES, Results, VariantResult
 from hasnn_jax.experiments.statistics import Summary
 
 CURVES, TRADEOFF = "curves.png", "tradeoff.png"
@@ -116,9 +116,8 @@ def _images(results: Results) -> str:
 
 def _cost_cells(cost: Mapping[str, float]) -> list[str]:
     millions = (f"{cost[key] / 1e6:,.4g}" for key in ("macs", "effective_macs", "effective_acs"))
-    energies = ("arithmetic", "with_movement", "quantised", "quantised_with_movement")
     rate = f"{100 * cost['spike_rate']:.1f}" if "spike_rate" in cost else ""
-    return [f"{cost['parameters']:,.0f}", *millions, rate, *(f"{cost[key] / 1e6:,.4g}" for key in energies)]
+    return [f"{cost['parameters']:,.0f}", *millions, rate, *(f"{cost[key] / 1e6:,.4g}" for key in ENERGIES)]
 
 
 def _runs(results: Results) -> str:
@@ -153,13 +152,13 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 
 def _machines(files: Sequence[RunFiles]) -> str:
-    counts: dict[tuple[str, str, str], int] = {}
+    counts: dict[tuple[str, ...], int] = {}
     for run in files:
         about = run.about or {}
         versions = ", ".join(f"{name} {version}" for name, version in about.get("versions", {}).items())
         where = f"{about['devices']}, {about['processor']}, {about['cores']} cores" if "devices" in about else ""
         key = tuple(text or "not recorded" for text in (versions, about.get("commit") or "", where))
-        counts[key] = counts.get(key, 0) + 1  # type: ignore[index, arg-type]
+        counts[key] = counts.get(key, 0) + 1
     rows = [(str(count), *key) for key, count in sorted(counts.items())]
     return markdown_table(("runs", "versions", "commit", "machine"), rows)
 

@@ -18,6 +18,7 @@ from jax import Array
 
 from hasnn_jax.models.compile_target import on_cpu
 from hasnn_jax.models.depthwise import depthwise
+from hasnn_jax.models.taps import padded, spread, taps
 
 LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
 IMAGES_AT_A_TIME = 4  # in that loop, so that what is gathered from them stays in the cache
@@ -88,12 +89,8 @@ def _strided_small_map(x, kernel, stride):
 
 def _patches(x, k, stride):
     """The inputs of each output pixel: [N, H, W, C] -> [N, H', W', k k C]."""
-    pad = (k // 2, k // 2)
-    padded = jnp.pad(x, ((0, 0), pad, pad, (0, 0)))
-    height, width = x.shape[1:3]
-    return jnp.concatenate(
-        [padded[:, i : i + height : stride, j : j + width : stride] for i in range(k) for j in range(k)], axis=-1
-    )
+    size = [-(-n // stride) for n in x.shape[1:3]]
+    return jnp.concatenate([tap for _, tap in taps(padded(x, k), k, stride, size)], axis=-1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -119,14 +116,7 @@ def _input_gradient(x, kernel, stride, cotangent):
     if stride == 2 and k == 3 and x.shape[1] % 2 == x.shape[2] % 2 == 0:
         return _input_gradient_by_phases(x, kernel, cotangent)
     if k == 1:
-        gradient = cotangent @ kernel[0, 0].T
-        if stride == 1:
-            return gradient
-        after = [
-            size - stride * (count - 1) - 1 for size, count in zip(x.shape[1:3], cotangent.shape[1:3], strict=True)
-        ]
-        between = [(0, after[0], stride - 1), (0, after[1], stride - 1)]
-        return jax.lax.pad(gradient, jnp.zeros((), x.dtype), [(0, 0, 0), *between, (0, 0, 0)])
+        return spread(cotangent @ kernel[0, 0].T, x.shape[1:3], stride)
     return jax.linear_transpose(lambda x: _xla(x, kernel, stride), x)(cotangent)[0]
 
 
@@ -182,9 +172,9 @@ def _shifted_rows_and_columns(x, cotangent):
 
     Gathering the nine shifts of the image would write half as much again.
     """
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # [n, H + 2, W + 2, C]
+    image = padded(x, 3)  # [n, H + 2, W + 2, C]
     width = x.shape[2]
-    columns = jnp.concatenate([padded[:, :, j : j + width] for j in range(3)], axis=-1)
+    columns = jnp.concatenate([image[:, :, j : j + width] for j in range(3)], axis=-1)
     rows = jnp.concatenate(
         [jnp.pad(cotangent, ((0, 0), (i, 2 - i), (0, 0), (0, 0))) for i in range(3)], axis=-1
     )  # [n, H + 2, W, 3 F]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from hasnn_jax.models.compile_target import batch_is_partitioned
+from hasnn_jax.models.taps import padded, spread, taps
 
 LARGE_MAP = 5  # pixels; from this height on, a kernel's gradient is summed up over a loop
 
@@ -41,8 +42,8 @@ def depthwise(x: Array, kernel: Array, stride: int) -> Array:
 def _depthwise(x, kernel, stride, loop):
     x, wide = _once(x), _wide(kernel)
     k, size = kernel.shape[0], [-(-n // stride) for n in x.shape[1:3]]
-    taps = (tap * wide[i, j, 0].reshape(1, 1, 1, -1) for (i, j), tap in _taps(_padded(x, k), k, stride, size))
-    return _once(sum(taps, start=jnp.zeros((), wide.dtype)).astype(x.dtype))
+    products = (_wide(tap) * wide[i, j, 0].reshape(1, 1, 1, -1) for (i, j), tap in taps(padded(x, k), k, stride, size))
+    return _once(sum(products, start=jnp.zeros((), wide.dtype)).astype(x.dtype))
 
 
 def _forward(x, kernel, stride, loop):
@@ -52,51 +53,30 @@ def _forward(x, kernel, stride, loop):
 def _backward(stride, loop, kept, cotangent):
     x, kernel = kept
     cotangent = _once(cotangent)
-    of_x = _depthwise(_spread(cotangent, x, stride), kernel[::-1, ::-1], 1, loop)
+    of_x = _depthwise(spread(cotangent, x.shape[1:3], stride), kernel[::-1, ::-1], 1, loop)
     return of_x, _kernel_gradient(x, kernel, stride, cotangent, loop)
 
 
 _depthwise.defvjp(_forward, _backward)
 
 
-def _spread(cotangent, x, stride):
-    """The cotangent with zeros between its pixels, in the size of `x`."""
-    if stride == 1:
-        return cotangent
-    ends = [n - stride * (m - 1) - 1 for n, m in zip(x.shape[1:3], cotangent.shape[1:3], strict=True)]
-    between = [(0, end, stride - 1) for end in ends]
-    return jax.lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [(0, 0, 0), *between, (0, 0, 0)])
-
-
 def _kernel_gradient(x, kernel, stride, cotangent, loop):
     k, size = kernel.shape[0], cotangent.shape[1:3]
-    padded = _padded(_once(x), k)
+    image = padded(_once(x), k)
 
-    def products(padded, cotangent):
-        return [tap * _wide(cotangent) for _, tap in _taps(padded, k, stride, size)]
+    def products(image, cotangent):
+        return [_wide(tap) * _wide(cotangent) for _, tap in taps(image, k, stride, size)]
 
     if not loop:
-        maps = [product.sum(axis=0) for product in products(padded, cotangent)]
+        maps = [product.sum(axis=0) for product in products(image, cotangent)]
     else:
         # An array for each shift, because one array of all would be written anew in every round.
         zeros = [jnp.zeros(cotangent.shape[1:], _wide(cotangent).dtype)] * k**2
-        images = padded[:, None], cotangent[:, None]
+        images = image[:, None], cotangent[:, None]
         maps, _ = jax.lax.scan(
             lambda sums, image: ([a + b[0] for a, b in zip(sums, products(*image), strict=True)], None), zeros, images
         )
     return jnp.stack([each.sum(axis=(0, 1)) for each in maps]).reshape(kernel.shape).astype(kernel.dtype)
-
-
-def _taps(padded, k, stride, size):
-    """Yields ((i, j), the pixels that the weight at row i and column j meets: [N, H', W', C]), float32 or wider."""
-    height, width = (stride * (n - 1) + 1 for n in size)
-    for i in range(k):
-        for j in range(k):
-            yield (i, j), _wide(padded[:, i : i + height : stride, j : j + width : stride])
-
-
-def _padded(x, k):
-    return jnp.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2), (0, 0)))
 
 
 def _wide(x):

@@ -45,8 +45,7 @@ def claim_workdir(
             f"workdir {path}: expected a folder; mount the bucket (gcsfuse, s3fs) and name the folder where it lies"
         )
     workdir = pathlib.Path(path).expanduser().absolute()
-    # Tuples become lists, as when they are read back.
-    settings, defaults = (json.loads(json.dumps(dict(each))) for each in (settings, defaults))
+    settings, defaults = (as_read_back(each) for each in (settings, defaults))
     _require_same_in_all_processes(settings)
     with contextlib.ExitStack() as stack:
         processes.on_main(lambda: _claim(workdir, settings, resumable, defaults, stack))
@@ -74,19 +73,24 @@ def _claim(workdir: pathlib.Path, settings: Mapping[str, Any], resumable: Set[st
 
 
 def _require_same_in_all_processes(settings: Mapping[str, Any]) -> None:
-    listed = _differences(settings, processes.on_main(lambda: dict(settings)), "in process 0", PER_HOST)
+    listed = list_differences(settings, processes.on_main(lambda: dict(settings)), "in process 0", PER_HOST)
     fault = f"process {jax.process_index()} has another config: {listed}" if listed else None
     if fault := processes.first_text(fault):
         raise InputError(f"{fault}; start all of them with the same command")
 
 
 def _require_same_run(workdir, old: Mapping[str, Any], new: Mapping[str, Any], resumable: Set[str]) -> None:
-    if listed := _differences(old, new, "here", resumable):
+    if listed := list_differences(old, new, "here", resumable):
         raise InputError(f"workdir {workdir}: holds another config's run ({listed}); choose another --workdir")
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], place: str, may_differ: Set[str]) -> str:
-    """The first few settings that differ but may not; "" if there are none."""
+def as_read_back(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are when they have been written as JSON and read again: tuples are lists."""
+    return json.loads(json.dumps(dict(settings)))
+
+
+def list_differences(there: Mapping[str, Any], here: Mapping[str, Any], place: str, may_differ: Set[str]) -> str:
+    """The first few settings that differ but may not; "" if there are none. `place` says where `here` is."""
     odd = [k for k in sorted((there.keys() | here.keys()) - may_differ) if there.get(k) != here.get(k)]
     listed = ", ".join(f"{key} is {there.get(key)!r} there, {here.get(key)!r} {place}" for key in odd[:5])
     return listed + (f", and {len(odd) - 5} more" if len(odd) > 5 else "")
