@@ -14,6 +14,7 @@ and then resets the membrane of a neuron that fired:
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import jax
@@ -25,6 +26,7 @@ from hasnn_jax.core.packing import computed_once, unpack
 from hasnn_jax.core.spike_surrogates import ArcTan, SpikeSurrogate, spike
 
 Reset = Literal["hard", "soft"]
+MAX_PACKED_STEPS = 8  # a byte holds so many
 PACKED_SPIKES = "packed_spikes"  # for the policies of `jax.checkpoint`
 
 
@@ -65,6 +67,14 @@ class Neuron:
         v = h * (1 - fired) if self.reset == "hard" else h - self.threshold * fired
         return v, s
 
+    def run(self, currents: list[Array]) -> list[Array]:
+        """The spikes of every step, from a membrane of 0: currents and spikes are arrays of their own, one a step."""
+        v, spikes = jnp.zeros_like(currents[0]), []
+        for x in currents:
+            v, s = self.step(v, x)
+            spikes.append(s)
+        return spikes
+
     def trace(self, currents: Array) -> tuple[Array, Array]:
         """Runs over time and also returns the membrane: `currents` [T, ...] -> spikes, membranes, both [T, ...].
 
@@ -88,7 +98,7 @@ class Neuron:
           TypeError: the currents are not floating.
         """
         _require_time_axis(currents)
-        if currents.shape[0] <= 8:
+        if currents.shape[0] <= MAX_PACKED_STEPS:
             return _spikes(self, currents)
         return jax.checkpoint(lambda x: self._scan(self.step, x))(currents).astype(currents.dtype)
 
@@ -128,40 +138,34 @@ class LIF(Neuron):
         return v + (x - v) / self.tau if self.decay_input else v - v / self.tau + x
 
 
-def _fire(neuron: Neuron, currents: Array) -> Array:
-    """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron."""
-    spikes = _run(neuron, _wide_steps(currents))
+def fire(neuron: Neuron, currents: Array) -> Array:
+    """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron.
+
+    It has no rule for its gradient: what calls it has.
+    """
+    spikes = neuron.run(wide_steps(currents))
     packed = sum((2.0 ** (7 - t) * s for t, s in enumerate(spikes)), start=jnp.zeros_like(spikes[0]))
     packed = checkpoint_name(computed_once(packed), PACKED_SPIKES)
     return unpack(packed, len(spikes), currents.dtype)
 
 
-def _wide_steps(x: Array) -> list[Array]:
+def wide_steps(x: Iterable[Array]) -> list[Array]:
     """The time steps of [T, ...] as arrays of their own, float32 or wider."""
-    return list(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
-
-
-def _run(neuron: Neuron, steps: list[Array]) -> list[Array]:
-    """The spikes of every step, from a membrane of 0."""
-    v, spikes = jnp.zeros_like(steps[0]), []
-    for x in steps:
-        v, s = neuron.step(v, x)
-        spikes.append(s)
-    return spikes
+    return [step.astype(jnp.promote_types(step.dtype, jnp.float32)) for step in x]
 
 
 # Only the currents are kept for the backward pass, which recomputes the membranes: that is cheap.
-_spikes = jax.custom_vjp(_fire, nondiff_argnums=(0,))
+_spikes = jax.custom_vjp(fire, nondiff_argnums=(0,))
 
 
 def _spikes_forward(neuron, currents):
-    return _fire(neuron, currents), currents
+    return fire(neuron, currents), currents
 
 
 def _spikes_backward(neuron, currents, cotangent):
     # The steps are arrays of their own, so that each gradient is narrowed before it is written.
-    _, through_time = jax.vjp(lambda steps: _run(neuron, steps), _wide_steps(currents))
-    (gradients,) = through_time(_wide_steps(cotangent))
+    _, through_time = jax.vjp(neuron.run, wide_steps(currents))
+    (gradients,) = through_time(wide_steps(cotangent))
     return (jnp.stack([gradient.astype(currents.dtype) for gradient in gradients]),)
 
 

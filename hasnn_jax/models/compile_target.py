@@ -17,7 +17,12 @@ _batch_is_partitioned = jax.make_user_context(default_value=False)
 
 def on_cpu() -> bool:
     """Whether the program is compiled for a CPU."""
-    return (_platform.value or jax.default_backend()) == "cpu"
+    return _current_platform() == "cpu"
+
+
+def on_gpu() -> bool:
+    """Whether the program is compiled for a GPU, present or, as "cuda", only described."""
+    return _current_platform() in ("gpu", "cuda", "rocm")
 
 
 def batch_is_partitioned() -> bool:
@@ -35,3 +40,7 @@ def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
 
     return call
+
+
+def _current_platform() -> str:
+    return _platform.value or jax.default_backend()

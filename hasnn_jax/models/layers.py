@@ -18,6 +18,7 @@ from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.moments import moments
+from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
 from hasnn_jax.models.time_folding import time_folded
 
 Activation = Callable[[Array], Array]
@@ -110,11 +111,11 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
 
-        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if not train:
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return self.activation(_normalise(exact, running_mean.value, weight, bias).astype(x.dtype))
+            return self.activation(normalise(x, *(channelwise(each, x) for each in (running_mean.value, weight, bias))))
 
+        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         group = self.statistics_group or batch
         require_whole_groups(batch, group)
         shape = (*x.shape[:BATCH_AXIS], batch // group, group, *x.shape[BATCH_AXIS + 1 :])
@@ -126,10 +127,13 @@ class BatchNorm(nn.Module):
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
         weight = jax.lax.rsqrt(var + self.epsilon) * channelwise(scale, var)
+        bias = channelwise(bias, var)
+        if gradient_by_steps(self.activation, x):
+            return normalise_and_fire(self.activation, x.reshape(shape), mean, weight, bias).reshape(x.shape)
 
         def normalise_and_activate(x, mean, weight, bias):
-            y = _normalise(x.astype(mean.dtype).reshape(shape), mean, weight, bias)
-            return self.activation(y.reshape(x.shape).astype(x.dtype))
+            y = normalise(x.reshape(shape), mean, weight, bias)
+            return self.activation(y.reshape(x.shape))
 
         keep_input = normalise_and_activate if self.within_checkpoint else jax.checkpoint(normalise_and_activate)
         return keep_input(x, mean, weight, bias)
@@ -137,11 +141,6 @@ class BatchNorm(nn.Module):
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
         running.value = (1 - self.momentum) * running.value + self.momentum * jax.lax.stop_gradient(new)
-
-
-def _normalise(x, mean, weight, bias):
-    """Mean and weight have one value per channel, or the rank of `x`."""
-    return (x - channelwise(mean, x)) * channelwise(weight, x) + channelwise(bias, x)
 
 
 def channelwise(values: Array, like: Array) -> Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hasnn_jax.models.compile_target import batch_is_partitioned, compile_for, on_cpu
+from hasnn_jax.models.compile_target import batch_is_partitioned, compile_for, on_cpu, on_gpu
 from hasnn_jax.models.time_folding import time_folded
 
 
@@ -17,21 +17,30 @@ def mesh_of(platform, devices):
 
 def test_the_default_is_this_machine_and_a_whole_batch():
     assert on_cpu() == (jax.default_backend() == "cpu")
+    assert on_gpu() == (jax.default_backend() == "gpu")
     assert not batch_is_partitioned()
 
 
-@pytest.mark.parametrize(("platform", "devices", "expected"), [("tpu", 1, (False, False)), ("cpu", 4, (True, True))])
+@pytest.mark.parametrize(
+    ("platform", "devices", "expected"),
+    [
+        ("tpu", 1, (False, False, False)),
+        ("cpu", 4, (True, False, True)),
+        ("gpu", 1, (False, True, False)),
+        ("cuda", 2, (False, True, True)),
+    ],
+)
 def test_a_function_sees_the_mesh_that_it_is_compiled_for_also_when_traced_again(platform, devices, expected):
     seen = []
 
     @jax.jit
     def model(x):
-        seen.append((on_cpu(), batch_is_partitioned()))
+        seen.append((on_cpu(), on_gpu(), batch_is_partitioned()))
         return x
 
     model(1.0)
     compile_for(mesh_of(platform, devices), model)(1.0)
-    assert seen == [(jax.default_backend() == "cpu", False), expected]
+    assert seen == [(jax.default_backend() == "cpu", on_gpu(), False), expected]
 
 
 def test_time_is_folded_outermost_unless_the_batch_is_divided():

@@ -54,7 +54,7 @@ def test_gradients_and_statistics_are_the_same_and_ever_less_is_kept(x64, name):
 def test_spikes_are_kept_as_bytes_without_a_time_axis(x64):
     _, kept = backward_pass(MODELS["resnet"], "spikes")
     packed = [array.shape for array in kept if array.dtype == jnp.uint8]
-    assert (2, 4, 4, 2) in packed  # of the first block's 8 steps, which its second convolution receives
+    assert (1, 2, 4, 4, 2) in packed  # of the first block's 8 steps, which its second convolution receives
 
 
 def test_an_unknown_choice_is_refused_with_the_valid_ones():

@@ -1,0 +1,79 @@
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hasnn_jax.core import IF, LIF
+from hasnn_jax.models.compile_target import compile_for
+from hasnn_jax.models.layers import BatchNorm
+from hasnn_jax.models.normalisation import normalise, normalise_and_fire
+
+rng = np.random.default_rng(0)
+NEURONS = [IF(), IF(reset="soft"), LIF(), LIF(tau=3.0, reset="soft", decay_input=False)]
+# Statistics of all examples, and of each of two groups of three.
+SHAPES = {"one group": ((8, 6, 3, 2, 5), (1, 1, 1, 1, 5)), "two groups": ((8, 2, 3, 3, 2, 5), (1, 2, 1, 1, 1, 5))}
+
+
+def arguments(shape, of_channels):
+    """Input, mean and weight per group, and bias per channel."""
+    bias_shape = (1,) * (len(of_channels) - 1) + of_channels[-1:]
+    values = rng.normal(0.5, 2, shape), rng.normal(0, 1, of_channels), rng.normal(1, 1, of_channels)
+    return tuple(map(jnp.asarray, (*values, rng.normal(0, 1, bias_shape))))
+
+
+def results(function, args, cotangent):
+    spikes, backward = jax.vjp(function, *args)
+    return spikes, backward(cotangent)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_spikes_and_gradients_are_those_of_the_two_one_after_the_other(x64, neuron, name, steps):
+    x, *of_channels = arguments(*SHAPES[name])
+    args = (x[:steps], *of_channels)
+    cotangent = jnp.asarray(rng.normal(size=args[0].shape))
+
+    spikes, gradients = results(lambda *a: normalise_and_fire(neuron, *a), args, cotangent)
+    expected, expected_gradients = results(lambda *a: neuron(normalise(*a)), args, cotangent)
+
+    assert 0 < spikes.mean() < 1
+    np.testing.assert_array_equal(spikes, expected)
+    for gradient, of_both in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, of_both, rtol=1e-11, atol=1e-12)
+
+
+def test_bfloat16_has_gradients_of_its_dtype_near_those_of_the_two_one_after_the_other():
+    x, *of_channels = (a.astype(jnp.float32) for a in arguments(*SHAPES["two groups"]))
+    args = (x.astype(jnp.bfloat16), *of_channels)
+    cotangent = jnp.asarray(rng.normal(size=x.shape), jnp.bfloat16)
+
+    spikes, gradients = results(lambda *a: normalise_and_fire(LIF(), *a), args, cotangent)
+    expected, expected_gradients = results(lambda *a: LIF()(normalise(*a)), args, cotangent)
+
+    np.testing.assert_array_equal(spikes, expected)
+    assert [g.dtype for g in gradients] == [jnp.bfloat16, jnp.float32, jnp.float32, jnp.float32]
+    for gradient, of_both in zip(gradients, expected_gradients, strict=True):
+        gradient, of_both = (np.asarray(g, np.float32) for g in (gradient, of_both))
+        np.testing.assert_allclose(gradient, of_both, rtol=0.02, atol=0.02 * np.abs(of_both).max())
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize("steps", [8, 9])
+@pytest.mark.parametrize("group", [None, 3])
+def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(x64, group, steps, platform):
+    currents = jnp.asarray(rng.normal(size=(steps, 6, 3, 2, 5)))
+    apart, together = BatchNorm(statistics_group=group), BatchNorm(statistics_group=group, activation=LIF())
+    variables = jax.tree.map(lambda v: v + 0.3, together.init(jax.random.key(0), currents, train=True))
+
+    def loss(params, x, layer, neuron=lambda y: y):
+        y, updates = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.sum(jnp.sin(neuron(y) + 0.1 * x)), updates
+
+    mesh = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=1)
+    differentiate = compile_for(mesh, jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    at_once = differentiate(variables["params"], currents, together)
+    expected = differentiate(variables["params"], currents, apart, LIF())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), at_once, expected)
