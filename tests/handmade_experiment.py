@@ -12,7 +12,8 @@ ABOUT = {
     "changed": {"epochs": 2}, "base": {**flatten(default_config()), "epochs": 2, "loggers": []},
 }  # fmt: skip
 COST = {
-    "images": 64, "parameters": 10, "macs": 4_000_000, "effective_macs": 1e6, "effective_acs": 2e6, "spike_rate": 0.25,
+    "images": 64, "parameters": 10, "macs": 4_000_000, "effective_macs": 1e6, "effective_acs": 2e6,
+    "spike_rate": 0.25, "spiking_share": 0.125,
     "energy_pj": {"arithmetic": 1e6, "with_movement": 2e6, "quantised": 3e6, "quantised_with_movement": 4e6},
 }  # fmt: skip
 

@@ -1,16 +1,19 @@
-"""Measures what a model does with images: operations of each layer, spike rates, dead and saturated neurons."""
+"""Measures what a model does with images: operations of layers, spike rates, dead neurons, sizes of a block's terms."""
 
 import dataclasses
 import functools
+import math
+import statistics
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from hasnn_jax.analysis.layer_calls import has_time_axis, visiting, watched_neurons
+from hasnn_jax.analysis.layer_calls import has_time_axis, visiting, visiting_blocks, watched_neurons
 from hasnn_jax.analysis.operations import count_inputs, effective_operations, over_images
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import Model
@@ -57,6 +60,23 @@ class Spikes:
 
 
 @dataclasses.dataclass(frozen=True)
+class Terms:
+    """The two terms of a hybrid block's sum, over all images.
+
+    Attributes:
+      ann, snn: root mean square of the ANN path's output, and of what the spiking path adds to it.
+    """
+
+    ann: float
+    snn: float
+
+    @property
+    def share(self) -> float:
+        """The spiking path's, in [0, 1]: 0 if it adds nothing, 1/2 if both are of one size."""
+        return self.snn / (self.ann + self.snn) if self.snn else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Activity:
     """What was measured.
 
@@ -65,13 +85,21 @@ class Activity:
       layers: operations of each convolution and linear layer, by its name.
       neurons: spikes of each spiking activation, by the name of the convolution or linear layer in front of it.
       encoders: spikes of each encoder, by its name; step t has the plane that `BitPlaneCoding.time_of` maps to t.
-        All three are in the order in which the model calls them.
+      blocks: terms of each block with both paths, by its name. They are rounded differently in batches of other
+        sizes, and take no part in comparisons.
+        All are in the order in which the model calls them.
     """
 
     images: int
     layers: dict[str, Operations]
     neurons: dict[str, Spikes]
     encoders: dict[str, Spikes]
+    blocks: dict[str, Terms] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def spiking_share(self) -> float | None:
+        """The mean of `Terms.share` over the blocks; None if no block has both paths."""
+        return statistics.fmean(block.share for block in self.blocks.values()) if self.blocks else None
 
 
 def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterable[Array | np.ndarray]) -> Activity:
@@ -102,13 +130,16 @@ def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterab
         {name: Operations(*map(tuple, counts.T.tolist())) for name, counts in totals["layers"].items()},
         {name: _spikes(counts, images) for name, counts in totals["neurons"].items()},
         {name: _spikes(counts, images) for name, counts in totals["encoders"].items()},
+        {name: Terms(*(math.sqrt(mean) for mean in sums / images)) for name, sums in totals["blocks"].items()},
     )
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _count(model, variables, images):
     # A plain dict would come back from `jax.jit` sorted by name.
-    found: dict[str, OrderedDict[str, Any]] = {kind: OrderedDict() for kind in ("layers", "neurons", "encoders")}
+    found: dict[str, OrderedDict[str, Any]] = {
+        kind: OrderedDict() for kind in ("layers", "neurons", "encoders", "blocks")
+    }
     latest = ""
 
     def visit(name, layer, x, y):
@@ -123,7 +154,11 @@ def _count(model, variables, images):
     def watch(spikes):
         found["neurons"][latest] = over_images(spikes != 0)
 
-    with visiting(visit):
+    def compare(name, of_ann_path, output):
+        squares = [jnp.square(term.astype(jnp.float32)) for term in (of_ann_path, output - of_ann_path)]
+        found["blocks"][name] = jnp.stack([jnp.sum(jnp.mean(x.reshape(len(x), -1), axis=1)) for x in squares])
+
+    with visiting(visit), visiting_blocks(compare):
         watched_neurons(model, watch).apply(variables, images, train=False)
     return found
 
@@ -139,7 +174,10 @@ def _summed(counted, params, images):
         per_step = counts.reshape(len(counts), -1).sum(axis=1, dtype=np.int64)
         return {"per_step": per_step, "ever": np.any(counts, axis=0), "always": np.all(counts == images, axis=0)}
 
-    kinds = {"layers": operations, "neurons": spikes, "encoders": spikes}
+    def squares(_, sums):
+        return np.asarray(sums, np.float64)
+
+    kinds = {"layers": operations, "neurons": spikes, "encoders": spikes, "blocks": squares}
     return {kind: OrderedDict((n, change(n, c)) for n, c in counted[kind].items()) for kind, change in kinds.items()}
 
 

@@ -1,4 +1,4 @@
-"""Lets a function see every convolution, linear layer, encoder and spiking neuron of a model while it runs.
+"""Lets a function see every block, convolution, linear layer, encoder and spiking neuron of a model while it runs.
 
 Nothing in the models changes: `flax.linen.intercept_methods` shows the layers' inputs and outputs, and a copy of the
 model with another neuron shows the spikes.
@@ -11,9 +11,11 @@ from typing import Any
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models import Model, with_neuron
+from hasnn_jax.models import Hybrid, Model, with_neuron
 from hasnn_jax.models.layers import Conv, Dense, Encoder
 
+BlockVisitor = Callable[[str, Array, Array], None]
+"""(block's name, its ANN path's output, its own output), both of one shape."""
 Visitor = Callable[[str, Any, Array, Array], Array]
 """(layer's name, layer, its input, its output) -> the output to go on with, usually the same."""
 
@@ -29,6 +31,22 @@ def visiting(visitor: Visitor) -> AbstractContextManager[Any]:
         output = call(*arguments, **keywords)
         if context.method_name == "__call__" and isinstance(context.module, Conv | Dense | Encoder):
             return visitor("/".join(context.module.path), context.module, arguments[0], output)
+        return output
+
+    return nn.intercept_methods(intercept)
+
+
+def visiting_blocks(visitor: BlockVisitor) -> AbstractContextManager[Any]:
+    """A context in which `visitor` is called after every call of a hybrid block that has both paths."""
+    of_ann_paths: dict[tuple[str, ...], Array] = {}
+
+    def intercept(call, arguments, keywords, context):
+        output, module = call(*arguments, **keywords), context.module
+        if context.method_name == "__call__":
+            if isinstance(module, Hybrid) and len(module.layers.paths) > 1:
+                visitor("/".join(module.path), of_ann_paths.pop(module.path), output)
+            elif isinstance(module.parent, Hybrid) and module.name == "ann":
+                of_ann_paths[module.parent.path] = output
         return output
 
     return nn.intercept_methods(intercept)

@@ -98,6 +98,7 @@ class Report:
             "layers": layers,
             "neurons": {name: _listed(spikes) for name, spikes in self.activity.neurons.items()},
             "encoders": {name: _listed(spikes) for name, spikes in self.activity.encoders.items()},
+            "blocks": {name: {**_listed(terms), "share": terms.share} for name, terms in self.activity.blocks.items()},
             "gradient_images": self.gradient_images,
             "gradients": {
                 each.name: {key: value for key, value in _listed(each).items() if key != "name"}

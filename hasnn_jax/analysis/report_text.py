@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hasnn_jax.analysis.activity import Spikes
+from hasnn_jax.analysis.activity import Spikes, Terms
 from hasnn_jax.analysis.energy import Energy
 from hasnn_jax.analysis.plane_gradients import PlaneGradients
 from hasnn_jax.analysis.report import Report
@@ -24,6 +24,8 @@ def describe(report: Report) -> str:
             _spikes("spikes of neurons", report.activity.neurons),
             _spikes("spikes of encoders", report.activity.encoders),
         ]
+    if report.activity.blocks:
+        parts.append(_blocks(report.activity.blocks))
     if report.gradients:
         parts.append(_gradients(report.gradients, report.gradient_images))
     return "\n\n".join(parts)
@@ -48,6 +50,8 @@ def summarise(report: Report) -> list[str]:
             for counts in zip(*((each.rate * each.size, each.dead, each.saturated) for each in neurons), strict=True)
         )
         lines.insert(0, f"spike rate {rate:.1%}; {dead:.1%} of {size:,} neurons never fire, {saturated:.1%} always")
+        if report.activity.spiking_share is not None:
+            lines[0] += f"; {report.activity.spiking_share:.1%} of the blocks' sums are the spiking path's"
     return [f"{lines[0]}; measured on {report.activity.images:,} test images", *lines[1:]]
 
 
@@ -115,6 +119,14 @@ def _spikes(title: str, spikes: dict[str, Spikes]) -> str:
             f"{100 * each.saturated / each.size:.1f}",
         )
         for name, each in spikes.items()
+    ]
+    return table(header, rows)
+
+
+def _blocks(blocks: dict[str, Terms]) -> str:
+    header = ("root mean square of a block's terms", *(PATH_NAMES[path] for path in ("ann", "snn")), "spiking share, %")
+    rows = [
+        (name, f"{terms.ann:.3g}", f"{terms.snn:.3g}", f"{100 * terms.share:.1f}") for name, terms in blocks.items()
     ]
     return table(header, rows)
 

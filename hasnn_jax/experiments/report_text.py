@@ -21,6 +21,7 @@ def report_text(results: Results) -> str:
     parts = [
         f"# {about['experiment']}",
         about["question"] + (short if about["short"] else ""),
+        _trained(about["base"]),
         "## Outcome",
         outcome(results),
         *([about["context"]] if about["context"] else []),
@@ -51,6 +52,14 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     numeric = [all(_NUMBER.fullmatch(row[i]) for row in listed) for i in range(len(header))]
     lines = [header, ["---:" if each else "---" for each in numeric], *listed]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _trained(base: Mapping[str, Any]) -> str:
+    epochs = "1 epoch" if base["epochs"] == 1 else f"{base['epochs']} epochs"
+    return (
+        f"Unless a variant says otherwise: `{base['model.name']}`, images of `{base['data.name']}` at "
+        f"{base['data.image_size']} pixels, {epochs}, batches of {base['batch_size']}."
+    )
 
 
 def _accuracies(results: Results) -> str:
@@ -95,13 +104,16 @@ def _costs(results: Results) -> list[str]:
         return []
     header = (
         "variant", "parameters", "dense MACs, M", "effective MACs, M", "effective ACs, M", "spike rate, %",
-        "arithmetic, uJ", "with data movement, uJ", "8-bit dense, uJ", "8-bit dense with movement, uJ",
+        "spiking share, %", "arithmetic, uJ", "with data movement, uJ", "8-bit dense, uJ",
+        "8-bit dense with movement, uJ",
     )  # fmt: skip
     rows = [[each.name, *_cost_cells(each.cost)] for each in measured]
     lines = [
         "## Cost of an image",
         markdown_table(header, rows),
-        f"Means over seeds, measured on {_images(results)} test images. Energies are estimates from counted "
+        f"Means over seeds, measured on {_images(results)} test images. The spiking share is the mean over blocks of "
+        "S / (A + S), where S and A are the root mean squares of what the spiking path adds and of the ANN path's "
+        "output: 0 if the spiking path adds nothing, 50 % if both are of one size. Energies are estimates from counted "
         "operations, not measurements; `hasnn_jax/analysis/energy.py` has the model.",
     ]
     if results.about["tradeoff"]:
@@ -116,8 +128,8 @@ def _images(results: Results) -> str:
 
 def _cost_cells(cost: Mapping[str, float]) -> list[str]:
     millions = (f"{cost[key] / 1e6:,.4g}" for key in ("macs", "effective_macs", "effective_acs"))
-    rate = f"{100 * cost['spike_rate']:.1f}" if "spike_rate" in cost else ""
-    return [f"{cost['parameters']:,.0f}", *millions, rate, *(f"{cost[key] / 1e6:,.4g}" for key in ENERGIES)]
+    shares = (f"{100 * cost[key]:.1f}" if key in cost else "" for key in ("spike_rate", "spiking_share"))
+    return [f"{cost['parameters']:,.0f}", *millions, *shares, *(f"{cost[key] / 1e6:,.4g}" for key in ENERGIES)]
 
 
 def _runs(results: Results) -> str:

@@ -10,7 +10,7 @@ from hasnn_jax.experiments.folder import RunFiles, read_runs
 from hasnn_jax.experiments.statistics import Difference, Summary, Verdict, paired_difference, summarise, verdict
 
 LAST_SHARE = 0.1  # of the steps, over which the training loss is averaged
-COSTS = ("parameters", "macs", "effective_macs", "effective_acs", "spike_rate")
+COSTS = ("parameters", "macs", "effective_macs", "effective_acs", "spike_rate", "spiking_share")
 ENERGIES = ("arithmetic", "with_movement", "quantised", "quantised_with_movement")
 
 
@@ -175,10 +175,10 @@ def _divergence(run: RunFiles) -> tuple[int, int, str]:
 
 
 def _mean_cost(costs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    flat = [{**{key: cost[key] for key in COSTS}, **cost["energy_pj"]} for cost in costs]
+    flat = [{**{key: cost.get(key) for key in COSTS}, **cost["energy_pj"]} for cost in costs]
     means = {}
     for key in (*COSTS, *ENERGIES):
-        values = [each[key] for each in flat if each[key] is not None]
+        values = [each[key] for each in flat if each[key] is not None]  # an older run's cost has no spiking share
         if values:
             means[key] = math.fsum(values) / len(values)
     return means

@@ -60,7 +60,7 @@ def keep_cost(report: Report, workdir: pathlib.Path) -> None:
     """Writes the sums over all layers and neurons to the workdir's `cost.json`.
 
     Counts are for one image and energies in pJ for one image. "spike_rate" is the mean over all spiking neurons and
-    time steps; without such neurons it is null.
+    time steps; without such neurons it is null. "spiking_share" is `Activity.spiking_share`.
     """
     total, neurons = report.totals(), report.activity.neurons.values()
     size = sum(each.size for each in neurons)
@@ -71,6 +71,7 @@ def keep_cost(report: Report, workdir: pathlib.Path) -> None:
         "effective_macs": total.effective_macs,
         "effective_acs": total.effective_acs,
         "spike_rate": sum(each.rate * each.size for each in neurons) / size if size else None,
+        "spiking_share": report.activity.spiking_share,
         "energy_pj": dataclasses.asdict(total.energy),
     }
     with replacing(workdir / COST_FILE) as temporary:

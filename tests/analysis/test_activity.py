@@ -7,9 +7,10 @@ from handmade_model import ONE, OneLayer, small_resnet
 from tiny_models import drawn_variables, random_images, tiny_vgg
 
 import hasnn_jax
-from hasnn_jax.analysis.activity import Operations, Spikes, measure_activity
+from hasnn_jax.analysis.activity import Operations, Spikes, Terms, measure_activity
 from hasnn_jax.analysis.layer_costs import model_cost, path_of
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.inference.block_outputs import block_outputs
 
 
 def grey(values):
@@ -53,6 +54,25 @@ def test_the_batch_size_changes_nothing():
     assert any(spikes.dead for spikes in at_once.neurons.values())
 
 
+@pytest.mark.slow
+def test_the_terms_of_a_block_are_those_that_features_show():
+    model, images = small_resnet(), random_images(batch=4)
+    variables = drawn_variables(model, images)
+    outputs = block_outputs(model, variables, images)
+    blocks = measure_activity(model, variables, [images[:1], images[1:]]).blocks
+
+    assert list(blocks) == ["stem", "stage1_block1"]
+    for name, terms in blocks.items():
+        for part in ("ann", "snn"):
+            expected = np.sqrt(np.mean(np.square(outputs[f"{name}/{part}"])))
+            np.testing.assert_allclose(getattr(terms, part), expected, rtol=1e-4)
+
+
+def test_a_path_that_adds_nothing_has_no_share():
+    assert Terms(0.0, 0.0).share == Terms(2.0, 0.0).share == 0
+    assert Terms(2.0, 2.0).share == 0.5
+
+
 @pytest.mark.parametrize("paths", [("ann",), ("snn",)])
 def test_only_what_is_there_is_measured(paths):
     model, images = small_resnet(paths), random_images(batch=2)
@@ -60,6 +80,8 @@ def test_only_what_is_there_is_measured(paths):
 
     assert {path_of(name) for name in activity.layers} == {*paths, "shared"}
     assert bool(activity.neurons) == bool(activity.encoders) == (paths == ("snn",))
+    assert not activity.blocks
+    assert activity.spiking_share is None
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def test_the_dict_survives_json(measured):
     assert as_dict["layers"]["head/snn/dense2"]["effective_acs"] == [
         count / 4 for count in report.activity.layers["head/snn/dense2"].acs
     ]
+    assert as_dict["blocks"]["block1"]["share"] == report.activity.blocks["block1"].share
     assert as_dict["neurons"]["block1/snn/conv"]["rates"] == list(report.activity.neurons["block1/snn/conv"].rates)
     assert as_dict["gradients"]["head/encoder"]["planes"] == [7, 6, 5, 4, 3, 2, 1, 0]
 
@@ -68,7 +69,7 @@ def test_the_text_has_every_layer_activation_and_encoder(measured):
     report = measured[-1]
     text = describe(report)
 
-    for name in (*report.activity.layers, *report.activity.encoders):
+    for name in (*report.activity.layers, *report.activity.encoders, *report.activity.blocks):
         assert f"\n{name} " in text
     assert f"{report.cost.parameters:,} parameters" in text
     assert f"{report.cost.macs():,}" in text

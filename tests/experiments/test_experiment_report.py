@@ -98,7 +98,7 @@ def test_the_numbers_are_recomputed_in_another_way(tmp_path):
     write_report(tmp_path)
 
     recomputed_report.require_recomputable(tmp_path)
-    assert "| other | 10 | 4 | 1 | 2 | 25.0 | 1 | 2 | 3 | 4 |" in (tmp_path / "report.md").read_text()
+    assert "| other | 10 | 4 | 1 | 2 | 25.0 | 12.5 | 1 | 2 | 3 | 4 |" in (tmp_path / "report.md").read_text()
 
 
 def test_before_any_run_is_complete_there_is_a_report_that_says_so(tmp_path):

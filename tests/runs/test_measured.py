@@ -9,7 +9,7 @@ import pytest
 from tiny_models import drawn_variables
 from tiny_runs import tiny_config
 
-from hasnn_jax.analysis.activity import Activity, Operations, Spikes
+from hasnn_jax.analysis.activity import Activity, Operations, Spikes, Terms
 from hasnn_jax.analysis.layer_costs import LayerCost, ModelCost
 from hasnn_jax.analysis.report import Report
 from hasnn_jax.analysis.report_text import summarise
@@ -40,6 +40,14 @@ def test_the_lines_are_sums_over_all_layers_and_neurons():
     assert ", 8-bit dense 1.2, " in energy
 
 
+def test_the_spiking_paths_share_is_the_mean_over_blocks_that_have_both():
+    report = report_of({"a": Spikes(30, (0.5, 0.3), dead=3, saturated=1)})
+    blocks = {"block1": Terms(3.0, 1.0), "block2": Terms(1.0, 0.0)}
+    report = dataclasses.replace(report, activity=dataclasses.replace(report.activity, blocks=blocks))
+
+    assert "; 12.5% of the blocks' sums are the spiking path's; measured on" in summarise(report)[0]
+
+
 def test_without_a_spiking_path_the_lines_say_what_applies():
     operations, energy = summarise(report_of({}))
 
@@ -55,7 +63,8 @@ def test_a_runs_model_is_measured_on_its_test_images_whatever_its_statistics_gro
 
     assert lines[0].endswith("; measured on 64 test images")
     assert f"of {cost_of_image(setup).macs() / 1e6:,.4g} M dense MACs" in lines[0]
-    assert (kept["images"], kept["macs"], kept["spike_rate"]) == (64, cost_of_image(setup).macs(), None)
+    assert (kept["images"], kept["macs"]) == (64, cost_of_image(setup).macs())
+    assert (kept["spike_rate"], kept["spiking_share"]) == (None, None)
     assert f"arithmetic {kept['energy_pj']['arithmetic'] / 1e6:,.4g}" in lines[1]
 
 

@@ -6,7 +6,7 @@ from hasnn_jax.experiments.experiment import Experiment, Variant
 
 KEY = "model.spiking.rescaling"
 
-# F_k = gain k^order 2^(exponent (k - 7)). These need a rescaling "power", which the config does not know yet; so far
+# F_k = gain k^order 2^(exponent (k - 7)).
 # `variants` does not return them.
 IN_BETWEEN = tuple(
     Variant(name, {KEY: f"power({arguments})"}, f"F_k = {formula}")
