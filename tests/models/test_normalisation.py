@@ -1,3 +1,4 @@
+import functools
 import types
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from hasnn_jax.core import IF, LIF
+from hasnn_jax.models import normalisation
 from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.layers import BatchNorm
 from hasnn_jax.models.normalisation import normalise, normalise_and_fire
@@ -58,6 +60,32 @@ def test_bfloat16_has_gradients_of_its_dtype_near_those_of_the_two_one_after_the
     for gradient, of_both in zip(gradients, expected_gradients, strict=True):
         gradient, of_both = (np.asarray(g, np.float32) for g in (gradient, of_both))
         np.testing.assert_allclose(gradient, of_both, rtol=0.02, atol=0.02 * np.abs(of_both).max())
+
+
+@pytest.mark.parametrize("part", [1, 30, 40])  # a value of each group and channel at a time, three, or what divides 18
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("bfloat16", 2e-6)])  # sums: float32
+def test_a_large_gradient_in_parts_is_the_one_at_once(x64, monkeypatch, dtype, tolerance, name, part):
+    x, *of_channels = arguments(*SHAPES[name])
+    args = (x.astype(dtype), *(a.astype(jnp.promote_types(dtype, "float32")) for a in of_channels))
+    cotangent = jnp.asarray(rng.normal(size=x.shape), dtype)
+    mesh = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform="cpu")]), size=1)
+
+    def gradients():
+        differentiate = lambda *a: results(functools.partial(normalise_and_fire, LIF()), a, cotangent)  # noqa: E731
+        lowered = jax.jit(compile_for(mesh, differentiate)).lower(*args)
+        return lowered.compile()(*args), lowered.as_text()
+
+    at_once, text = gradients()
+    assert "while" not in text
+    monkeypatch.setattr(normalisation, "LARGE", x.size)
+    monkeypatch.setattr(normalisation, "PART", part)
+    in_parts, text = gradients()
+
+    assert "while" in text
+    for of_parts, whole in zip(jax.tree.leaves(in_parts), jax.tree.leaves(at_once), strict=True):
+        assert of_parts.dtype == whole.dtype
+        np.testing.assert_allclose(*(np.asarray(a, np.float64) for a in (of_parts, whole)), tolerance, tolerance)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
