@@ -13,8 +13,8 @@ from hasnn_jax.core import Neuron
 from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
 from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu
 
-LARGE = 2**24  # values; from here on, a CPU computes the gradient in parts
-PART = 2**16  # values of a time step, so that what is computed in between stays in the cache
+LARGE = 2**22  # values; from here on, a CPU computes the gradient in parts
+PART = 2**15  # values of a time step, so that what is computed in between stays in the cache
 
 
 def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
@@ -36,8 +36,8 @@ def gradient_by_steps(activation: Callable[[Array], Array], x: Array) -> TypeGua
 def normalise_and_fire(neuron: Neuron, x: Array, mean: Array, weight: Array, bias: Array) -> Array:
     """The spikes of a neuron whose currents are normalised values: [T, G, ..., C] -> same shape and dtype, 0 or 1.
 
-    For the backward pass only the arguments are kept. It goes through the time steps as arrays of their own and joins
-    them at its end only: XLA would compute a neuron's gradients eight times, once for each step of an array of them.
+    For the backward pass only the arguments are kept. It goes through the time steps one by one: XLA would compute a
+    neuron's gradients eight times, once for each step of an array of them.
 
     Args:
       neuron: see `hasnn_jax.core.Neuron`.
@@ -62,31 +62,62 @@ def _forward(neuron, in_parts, *args):
 def _backward(neuron, in_parts, kept, cotangent):
     x, *of_channels = kept
     mean, weight, bias = (each[0] for each in of_channels)
-    differentiate = _gradient_in_parts if in_parts else _gradient
-    of_x, of_currents, of_weight = differentiate(neuron, x, mean, weight, bias, cotangent)
-    return of_x, (-weight * of_currents)[None], of_weight[None], _summed(of_currents, like=bias)[None]
+    differentiate = _gradient_in_parts if in_parts else _gradient_unrolled
+    of_x, of_currents, products = differentiate(neuron, x, mean, weight, bias, cotangent)
+    of_currents = _summed(of_currents, like=mean)
+    of_weight, of_bias = _summed(products, like=weight), _summed(of_currents, like=bias)
+    return of_x, (-weight * of_currents)[None], of_weight[None], of_bias[None]
 
 
 _normalise_and_fire.defvjp(_forward, _backward)
 
+# Each of the following returns the gradient of `x`, that of the currents, and the latter times x - mean: the first for
+# each time step, the others summed over time, and perhaps over more.
 
-def _gradient(neuron, x, mean, weight, bias, cotangent):
-    """The gradient of `x`; of the currents, summed up for each mean; and of the weight."""
+
+def _gradient_unrolled(neuron, x, mean, weight, bias, cotangent):
+    """The steps are arrays of their own, joined at the end."""
     differences = [step - mean for step in wide_steps(x)]
     currents = [(difference * weight + bias).astype(x.dtype) for difference in differences]
     _, through_time = jax.vjp(neuron.run, wide_steps(currents))
-    (gradients,) = through_time(wide_steps(cotangent))
-    gradients = [gradient.astype(x.dtype).astype(gradient.dtype) for gradient in gradients]
-    # Added up over time before they are over space, in one pass.
-    of_currents = _summed(sum(gradients[1:], start=gradients[0]), like=mean)
+    # Told not to compute them again, XLA writes each of them down, and all that follows reads that: less is moved.
+    (gradients,) = jax.lax.optimization_barrier(through_time(wide_steps(cotangent)))
     products = [gradient * difference for gradient, difference in zip(gradients, differences, strict=True)]
-    of_weight = _summed(sum(products[1:], start=products[0]), like=weight)
-    return jnp.stack([(gradient * weight).astype(x.dtype) for gradient in gradients]), of_currents, of_weight
+    of_x = jnp.stack([(gradient * weight).astype(x.dtype) for gradient in gradients])
+    return of_x, sum(gradients[1:], start=gradients[0]), sum(products[1:], start=products[0])
+
+
+def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
+    """The steps are those of two loops, forwards and backwards; the membranes between them are kept."""
+
+    def difference_and_current(step):
+        difference = step.astype(rest.dtype) - mean
+        return difference, (difference * weight + bias).astype(x.dtype).astype(rest.dtype)
+
+    def forwards(membrane, step):
+        return neuron.step(membrane, difference_and_current(step)[1])[0], membrane
+
+    def backwards(carried, of_step):
+        of_membrane, of_currents, products = carried
+        membrane, step, of_spikes = of_step
+        difference, current = difference_and_current(step)
+        _, through_step = jax.vjp(neuron.step, membrane, current)
+        of_membrane, of_current = through_step((of_membrane, of_spikes.astype(rest.dtype)))
+        carried = of_membrane, of_currents + of_current, products + of_current * difference
+        return carried, (of_current * weight).astype(x.dtype)
+
+    rest = jnp.zeros(x.shape[1:], jnp.promote_types(x.dtype, jnp.float32))
+    _, membranes = jax.lax.scan(forwards, rest, x)
+    (_, *sums), of_x = jax.lax.scan(backwards, (rest, rest, rest), (membranes, x, cotangent), reverse=True)
+    return of_x, *sums
 
 
 def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
-    """The same, with little memory for what is computed in between: part after part of all groups' values."""
-    groups, channels, shapes = x.shape[1], x.shape[-1], (mean.shape, weight.shape)
+    """By scan, part after part of all groups' values, so that the cache holds what is computed in between.
+
+    Of unrolled steps inside of a loop, XLA's CPU backend computes each one again for every later one.
+    """
+    groups, channels, sum_shape = x.shape[1], x.shape[-1], (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
     values = math.prod(x.shape[2:-1])
     fitting = (n for n in range(1, values) if values % n == 0 and values // n * groups * channels <= PART)
     parts = next(fitting, values)
@@ -96,12 +127,13 @@ def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
     def differentiate_part(i, carried):
         ahead, *sums = carried  # of the cotangent, whose place the gradient of x takes
         x_part, cotangent_part = (jax.lax.dynamic_index_in_dim(a, i, 2, False) for a in (x_parts, ahead))
-        of_x, *sums_of_part = _gradient(neuron, x_part, mean, weight, bias, cotangent_part)
-        return jax.lax.dynamic_update_index_in_dim(ahead, of_x, i, 2), *map(jnp.add, sums, sums_of_part)
+        of_x, *of_part = _gradient_by_scan(neuron, x_part, mean, weight, bias, cotangent_part)
+        sums = [total + jnp.sum(each, axis=1, keepdims=True) for total, each in zip(sums, of_part, strict=True)]
+        return jax.lax.dynamic_update_index_in_dim(ahead, of_x, i, 2), *sums
 
-    start = cotangent_parts, jnp.zeros_like(mean), jnp.zeros_like(weight)
-    of_x, *sums = jax.lax.fori_loop(0, parts, differentiate_part, start)
-    return of_x.reshape(x.shape), *(each.reshape(shape) for each, shape in zip(sums, shapes, strict=True))
+    zeros = jnp.zeros((groups, 1, channels), jnp.promote_types(x.dtype, jnp.float32))
+    of_x, *sums = jax.lax.fori_loop(0, parts, differentiate_part, (cotangent_parts, zeros, zeros))
+    return of_x.reshape(x.shape), *(each.reshape(sum_shape) for each in sums)
 
 
 def _summed(x, like):
