@@ -62,30 +62,35 @@ def test_bfloat16_has_gradients_of_its_dtype_near_those_of_the_two_one_after_the
         np.testing.assert_allclose(gradient, of_both, rtol=0.02, atol=0.02 * np.abs(of_both).max())
 
 
+def mesh_of(platform, size=1):
+    """What `compile_for` asks of a mesh."""
+    return types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=size)
+
+
 @pytest.mark.parametrize("part", [1, 30, 40])  # a value of each group and channel at a time, three, or what divides 18
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-11), ("bfloat16", 2e-6)])  # sums: float32
-def test_a_large_gradient_in_parts_is_the_one_at_once(x64, monkeypatch, dtype, tolerance, name, part):
+def test_every_way_to_the_gradient_gives_the_same(x64, monkeypatch, dtype, tolerance, name, part):
     x, *of_channels = arguments(*SHAPES[name])
     args = (x.astype(dtype), *(a.astype(jnp.promote_types(dtype, "float32")) for a in of_channels))
     cotangent = jnp.asarray(rng.normal(size=x.shape), dtype)
-    mesh = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform="cpu")]), size=1)
+    monkeypatch.setattr(normalisation, "PART", part)
 
-    def gradients():
+    def gradients(mesh):
         differentiate = lambda *a: results(functools.partial(normalise_and_fire, LIF()), a, cotangent)  # noqa: E731
         lowered = jax.jit(compile_for(mesh, differentiate)).lower(*args)
-        return lowered.compile()(*args), lowered.as_text()
+        return jax.tree.leaves(lowered.compile()(*args)), lowered.as_text().count("while")
 
-    at_once, text = gradients()
-    assert "while" not in text
-    monkeypatch.setattr(normalisation, "LARGE", x.size)
-    monkeypatch.setattr(normalisation, "PART", part)
-    in_parts, text = gradients()
+    unrolled, unrolled_loops = gradients(mesh_of("tpu"))
+    by_scan, scan_loops = gradients(mesh_of("cpu", size=2))
+    in_parts, part_loops = gradients(mesh_of("cpu"))
 
-    assert "while" in text
-    for of_parts, whole in zip(jax.tree.leaves(in_parts), jax.tree.leaves(at_once), strict=True):
-        assert of_parts.dtype == whole.dtype
-        np.testing.assert_allclose(*(np.asarray(a, np.float64) for a in (of_parts, whole)), tolerance, tolerance)
+    assert (unrolled_loops, scan_loops, part_loops) == (0, 2, 3)
+    for several in zip(unrolled, by_scan, in_parts, strict=True):
+        expected, *others = (np.asarray(a, np.float64) for a in several)
+        assert several[0].dtype == several[1].dtype == several[2].dtype
+        for other in others:
+            np.testing.assert_allclose(other, expected, tolerance, tolerance)
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
@@ -100,8 +105,7 @@ def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(
         y, updates = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
         return jnp.sum(jnp.sin(neuron(y) + 0.1 * x)), updates
 
-    mesh = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=1)
-    differentiate = compile_for(mesh, jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    differentiate = compile_for(mesh_of(platform), jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     at_once = differentiate(variables["params"], currents, together)
     expected = differentiate(variables["params"], currents, apart, LIF())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), at_once, expected)
