@@ -39,6 +39,8 @@ class Point:
 def plot_curves_of_variants(curves: Sequence[Curve], path: pathlib.Path, title: str) -> None:
     """Training loss and test accuracy over epochs: a line for the mean of each variant, a band from least to most.
 
+    Accuracies of runs with a single evaluation are points instead, a row for each variant.
+
     Args:
       curves: of the variants; epochs that only some of a variant's runs have are left out.
       path: of the PNG; an existing file is replaced.
@@ -46,33 +48,67 @@ def plot_curves_of_variants(curves: Sequence[Curve], path: pathlib.Path, title: 
     """
     from matplotlib.figure import Figure
 
+    losses = [_whole_windows(_by_epoch(curve, "train", "loss")) for curve in curves]
+    accuracies = [_by_epoch(curve, "test", "accuracy") for curve in curves]
     figure = Figure(figsize=(11, 4.2 + 0.12 * len(curves)), layout="constrained")
     figure.suptitle(title)
-    panels = (("train", "loss", 1, "training loss"), ("test", "accuracy", 100, "test accuracy in %"))
-    for axes, (split, metric, scale, label) in zip(figure.subplots(1, 2), panels, strict=True):
-        for number, curve in enumerate(curves):
-            values: dict[float, list[float]] = {}
-            for run in curve.runs:
-                for record in run:
-                    if record["split"] == split:
-                        values.setdefault(record["epoch"], []).append(scale * record[metric])
-            shared = sorted((epoch, each) for epoch, each in values.items() if len(each) == len(curve.runs))
-            if not shared:
-                continue
-            epochs = [epoch for epoch, _ in shared]
-            style = {"color": f"C{number % 10}", "ls": ("-", "--", ":")[number // 10 % 3]}
-            marker = "." if split == "test" else ""  # which alone is seen of a run with one evaluation
-            axes.plot(epochs, [sum(each) / len(each) for _, each in shared], label=curve.name, marker=marker, **style)
-            low, high = ([end(each) for _, each in shared] for end in (min, max))
-            if len(epochs) > 1:
-                axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
-            else:
-                axes.vlines(epochs, low, high, color=style["color"], alpha=0.5)
-        axes.set(xlabel="epoch", ylabel=label)
+    of_losses, of_accuracies = figure.subplots(1, 2)
+    _draw_bands(of_losses, curves, losses)
+    of_losses.set(xlabel="epoch", ylabel="training loss")
+    if all(len(values) <= 1 for values in accuracies):
+        _draw_rows(of_accuracies, curves, accuracies)
+        of_accuracies.set(xlabel="test accuracy in %: seeds, and their mean as a bar")
+    else:
+        _draw_bands(of_accuracies, curves, accuracies)
+        of_accuracies.set(xlabel="epoch", ylabel="test accuracy in %")
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
     if curves:
-        figure.legend(*figure.axes[1].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+        figure.legend(*of_losses.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=120, format="png")
+
+
+def _by_epoch(curve: Curve, split: str, metric: str) -> dict[float, list[float]]:
+    """Epoch -> the values of all runs, in the order of epochs; accuracies in %."""
+    scale = 100 if metric == "accuracy" else 1
+    values: dict[float, list[float]] = {}
+    for run in curve.runs:
+        for record in run:
+            if record["split"] == split:
+                values.setdefault(record["epoch"], []).append(scale * record[metric])
+    return {epoch: each for epoch, each in sorted(values.items()) if len(each) == len(curve.runs)}
+
+
+def _whole_windows(losses: dict[float, list[float]]) -> dict[float, list[float]]:
+    """Without a last loss that is the mean over fewer steps than half of the others, and so noisier than they are."""
+    epochs = list(losses)
+    if len(epochs) > 2 and epochs[-1] - epochs[-2] < (epochs[1] - epochs[0]) / 2:
+        return {epoch: losses[epoch] for epoch in epochs[:-1]}
+    return losses
+
+
+def _style(number: int) -> dict[str, str]:
+    """Of a variant's line: ten colours, then the same with other dashes."""
+    return {"color": f"C{number % 10}", "ls": ("-", "--", ":")[number // 10 % 3]}
+
+
+def _draw_bands(axes: Any, curves: Sequence[Curve], values: Sequence[Mapping[float, list[float]]]) -> None:
+    for number, (curve, shared) in enumerate(zip(curves, values, strict=True)):
+        style, epochs = _style(number), list(shared)
+        marker = "." if len(epochs) == 1 else ""  # a line of one point is not seen
+        axes.plot(epochs, [sum(each) / len(each) for each in shared.values()], label=curve.name, marker=marker, **style)
+        low, high = ([end(each) for each in shared.values()] for end in (min, max))
+        axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
+
+
+def _draw_rows(axes: Any, curves: Sequence[Curve], values: Sequence[Mapping[float, list[float]]]) -> None:
+    for number, shared in enumerate(values):
+        for each in shared.values():
+            color = _style(number)["color"]
+            axes.plot(each, [number] * len(each), ls="", marker="o", mfc="none", color=color)
+            axes.plot([sum(each) / len(each)], [number], ls="", marker="|", ms=16, mew=2.5, color=color)
+    axes.set_yticks(range(len(curves)), [curve.name for curve in curves])
+    axes.set_ylim(len(curves) - 0.5, -0.5)
 
 
 def plot_tradeoff(points: Sequence[Point], path: pathlib.Path, title: str) -> None:

@@ -27,18 +27,29 @@ def test_a_line_is_the_mean_over_the_runs_and_a_band_reaches_from_least_to_most(
 
 
 def test_epochs_that_only_some_runs_have_are_left_out(tmp_path, drawn):
-    plot_curves_of_variants([Curve("a", [run(0.2, 0.5), run(0.4)])], tmp_path / "x.png", "title")
+    plot_curves_of_variants([Curve("a", [run(0.2, 0.5, 0.6), run(0.4, 0.7)])], tmp_path / "x.png", "title")
 
-    np.testing.assert_allclose(line_of(drawn[-1].axes[1], "a").get_xydata(), [(1, 30)])
+    np.testing.assert_allclose(line_of(drawn[-1].axes[1], "a").get_xydata(), [(1, 30), (2, 60)])
 
 
-def test_a_single_evaluation_is_seen(tmp_path, drawn):
-    plot_curves_of_variants([Curve("a", [run(0.2), run(0.4)])], tmp_path / "x.png", "title")
+def test_single_evaluations_are_rows_of_points_with_their_mean(tmp_path, drawn):
+    curves = [Curve("a", [run(0.2), run(0.4)]), Curve("b", [run(0.7), run(0.7)])]
+    plot_curves_of_variants(curves, tmp_path / "x.png", "title")
     _, accuracy = drawn[-1].axes
 
-    assert line_of(accuracy, "a").get_marker() == "."
-    (ends,) = accuracy.collections[0].get_segments()
-    np.testing.assert_allclose(ends, [(1, 20), (1, 40)])
+    places = [line.get_xydata().tolist() for line in accuracy.lines]
+    np.testing.assert_allclose(np.concatenate(places), [(20, 0), (40, 0), (30, 0), (70, 1), (70, 1), (70, 1)])
+    assert [label.get_text() for label in accuracy.get_yticklabels()] == ["a", "b"]
+    assert accuracy.get_ylim() == (1.5, -0.5)  # in the order of the table, downwards
+
+
+def test_a_last_loss_over_few_steps_is_left_out(tmp_path, drawn):
+    losses = [{"split": "train", "epoch": epoch, "loss": epoch} for epoch in (0.3, 0.6, 0.9, 1.0)]
+    whole = [{"split": "train", "epoch": epoch, "loss": epoch} for epoch in (0.3, 0.6, 0.9)]
+    plot_curves_of_variants([Curve("a", [losses]), Curve("b", [whole])], tmp_path / "x.png", "title")
+
+    for name in ("a", "b"):
+        np.testing.assert_allclose(line_of(drawn[-1].axes[0], name).get_xdata(), [0.3, 0.6, 0.9])
 
 
 def test_accuracy_is_drawn_against_every_cost(tmp_path, drawn):
