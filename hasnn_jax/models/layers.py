@@ -16,6 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
+from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
@@ -128,15 +129,16 @@ class BatchNorm(nn.Module):
             count.value += 1
         weight = jax.lax.rsqrt(var + self.epsilon) * channelwise(scale, var)
         bias = channelwise(bias, var)
-        if gradient_by_steps(self.activation, x):
-            return normalise_and_fire(self.activation, x.reshape(shape), mean, weight, bias).reshape(x.shape)
 
         def normalise_and_activate(x, mean, weight, bias):
-            y = normalise(x.reshape(shape), mean, weight, bias)
-            return self.activation(y.reshape(x.shape))
+            if gradient_by_steps(self.activation, x):
+                return normalise_and_fire(self.activation, x.reshape(shape), mean, weight, bias).reshape(x.shape)
+            return self.activation(normalise(x.reshape(shape), mean, weight, bias).reshape(x.shape))
 
-        keep_input = normalise_and_activate if self.within_checkpoint else jax.checkpoint(normalise_and_activate)
-        return keep_input(x, mean, weight, bias)
+        # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
+        keeps_input = self.within_checkpoint or (gradient_by_steps(self.activation, x) and not on_gpu())
+        layer = normalise_and_activate if keeps_input else jax.checkpoint(normalise_and_activate)
+        return layer(x, mean, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)

@@ -13,7 +13,6 @@ from hasnn_jax.models.layers import (
     Encoder,
     torch_uniform,
 )
-from hasnn_jax.models.pooling import average_pool, global_average_pool, max_pool
 
 KEY = jax.random.key(0)
 
@@ -170,30 +169,3 @@ def test_encoder_without_memory_evaluates_as_it_trains(value_range, bytes_):
     assert encoder.init(KEY, x, False) == {}
     for train in (False, True):
         np.testing.assert_array_equal(core.pack(encoder.apply({}, x, train)), bytes_)
-
-
-def test_average_pool_counts_its_padding_and_max_pool_never_takes_it():
-    x = -jnp.arange(1.0, 17).reshape(1, 1, 4, 4, 1)  # time, batch, rows of -1 .. -4, -5 .. -8, ...
-
-    np.testing.assert_allclose(average_pool(x, 3, 2, padding=1)[0, 0, :, :, 0] * -9, [[14, 30], [57, 99]], rtol=1e-6)
-    np.testing.assert_array_equal(max_pool(x, 3, 2, padding=1)[0, 0, :, :, 0], [[-1, -2], [-5, -6]])
-    np.testing.assert_array_equal(average_pool(x, 2, 2)[0, 0, :, :, 0], [[-3.5, -5.5], [-11.5, -13.5]])
-
-
-def test_global_average_pool_takes_the_mean_over_space_alone():
-    x = normal(8, 2, 3, 4, 5)
-
-    np.testing.assert_allclose(global_average_pool(jnp.asarray(x)), x.mean(axis=(2, 3)), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [(4, 4), (6, 2), (5, 4)])  # the last one is not even
-def test_gradient_of_average_pooling_shares_a_window_among_its_nine_pixels(x64, size):
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, *size, 2)))
-    y, backward = jax.vjp(lambda x: average_pool(x, 3, 2, padding=1), x)
-    cotangent = jnp.asarray(np.random.default_rng(1).normal(size=y.shape))
-
-    expected = np.zeros((2, 3, size[0] + 2, size[1] + 2, 2))
-    for i in range(y.shape[2]):
-        for j in range(y.shape[3]):
-            expected[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += cotangent[:, :, i, j][:, :, None, None] / 9
-    np.testing.assert_allclose(backward(cotangent)[0], expected[:, :, 1:-1, 1:-1], rtol=1e-12)

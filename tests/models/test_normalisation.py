@@ -82,13 +82,14 @@ def test_every_way_to_the_gradient_gives_the_same(x64, monkeypatch, dtype, toler
         return jax.tree.leaves(lowered.compile()(*args)), lowered.as_text().count("while")
 
     unrolled, unrolled_loops = gradients(mesh_of("tpu"))
+    in_passes, pass_loops = gradients(mesh_of("gpu"))
     by_scan, scan_loops = gradients(mesh_of("cpu", size=2))
     in_parts, part_loops = gradients(mesh_of("cpu"))
 
-    assert (unrolled_loops, scan_loops, part_loops) == (0, 2, 3)
-    for several in zip(unrolled, by_scan, in_parts, strict=True):
+    assert (unrolled_loops, pass_loops, scan_loops, part_loops) == (0, 0, 2, 3)
+    for several in zip(unrolled, in_passes, by_scan, in_parts, strict=True):
         expected, *others = (np.asarray(a, np.float64) for a in several)
-        assert several[0].dtype == several[1].dtype == several[2].dtype
+        assert len({each.dtype for each in several}) == 1
         for other in others:
             np.testing.assert_allclose(other, expected, tolerance, tolerance)
 
