@@ -41,6 +41,8 @@ def advice(plan: Plan) -> str:
         ways.append(f"--config.accumulate={steps}{smaller_group}")
     if workload.dtype != "bfloat16":
         ways.append("--config.model.dtype=bfloat16")
+    if workload.remat == "none":
+        ways.append("--config.model.remat=spikes")
     if not workload.shard_parameters and plan.devices > 1:
         ways.append("--config.shard_parameters=True")
     return f"  may help: {', '.join(ways)}"

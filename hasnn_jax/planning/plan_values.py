@@ -25,6 +25,7 @@ def plain_values(plan: Plan, profile: bool = False) -> dict[str, Any]:
         "statistics_group": workload.statistics_group,
         "accumulate": workload.accumulation_steps,
         "shard_parameters": workload.shard_parameters,
+        "remat": workload.remat,
         "batch_size": workload.batch_size,
         "topology": plan.topology,
         "devices": plan.devices,

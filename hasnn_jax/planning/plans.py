@@ -33,6 +33,7 @@ class Workload:
     statistics_group: int | None
     accumulation_steps: int
     shard_parameters: bool
+    remat: str
     batch_size: int
     examples: int
     epochs: int
@@ -183,6 +184,7 @@ def make_plan(
         statistics_group=config.model.statistics_group,
         accumulation_steps=config.accumulate,
         shard_parameters=config.shard_parameters,
+        remat=config.model.remat,
         batch_size=config.batch_size,
         examples=examples,
         epochs=config.epochs,

@@ -53,11 +53,12 @@ def test_text_for_a_step_that_does_not_fit_has_advice():
     plan = plan_from(compile_step(lambda: Refusing(OUT_OF_MEMORY), 1, 1))
     text = describe(plan)
     assert "does not fit: 18.65 GiB of 15.75 GiB a device" in text
-    for way in ("smaller --config.batch_size", "--config.accumulate=2", "--config.model.dtype=bfloat16"):
-        assert way in text
+    for way in ("batch_size", "accumulate=2", "model.dtype=bfloat16", "model.remat=spikes"):
+        assert f"--config.{way}" in text
     assert "shard_parameters" not in text  # there is one device
     low_precision = dataclasses.replace(plan, workload=dataclasses.replace(plan.workload, dtype="bfloat16"))
     assert "bfloat16" not in describe(low_precision).partition("may help")[2]
+    assert "remat" not in advice(plan_from(plan.outcome, model__remat="block"))
     assert "--config.shard_parameters=True" in advice(dataclasses.replace(plan, devices=8))
 
 
