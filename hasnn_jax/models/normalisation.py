@@ -83,27 +83,32 @@ _normalise_and_fire.defvjp(_forward, _backward)
 # each time step, the others summed over time, and perhaps over more.
 
 
-def _gradient_unrolled(neuron, x, mean, weight, bias, cotangent, separate=lambda passes: passes):
+def _gradient_unrolled(neuron, x, mean, weight, bias, cotangent, separate=lambda *passes: passes):
     """The steps are arrays of their own, joined at the end."""
     differences = [step - mean for step in wide_steps(x)]
     currents = [(difference * weight + bias).astype(x.dtype) for difference in differences]
     _, through_time = jax.vjp(neuron.run, wide_steps(currents))
     (gradients,) = through_time(wide_steps(cotangent))
-    gradients = [gradient.astype(x.dtype) for gradient in gradients]
-    products = [gradient * difference for gradient, difference in zip(wide_steps(gradients), differences, strict=True)]
+    gradients = [gradient.astype(x.dtype).astype(gradient.dtype) for gradient in gradients]
+    products = [gradient * difference for gradient, difference in zip(gradients, differences, strict=True)]
     # Added up over time before they are over space, in one pass.
-    sums = [sum(terms[1:], start=terms[0]) for terms in (wide_steps(gradients), products)]
-    gradients, sums = separate((gradients, sums))
-    of_x = jnp.stack([(gradient * weight).astype(x.dtype) for gradient in wide_steps(gradients)])
-    return of_x, *sums
+    sums = [sum(terms[1:], start=terms[0]) for terms in (gradients, products)]
+    gradients, sums = separate(gradients, sums)
+    return jnp.stack([(gradient * weight).astype(x.dtype) for gradient in gradients]), *sums
 
 
-def _gradient_in_passes(*args):
+def _gradient_in_passes(neuron, x, *args):
     """Unrolled, but what needs all time steps is written by one pass, and read by two: for the sums, and for `x`.
 
     XLA's GPU backend would otherwise divide it in ways that move a fifth more bytes.
     """
-    return _gradient_unrolled(*args, separate=jax.lax.optimization_barrier)
+
+    def separate(gradients, sums):
+        narrow = [gradient.astype(x.dtype) for gradient in gradients]
+        narrow, sums = jax.lax.optimization_barrier((narrow, sums))
+        return wide_steps(narrow), sums
+
+    return _gradient_unrolled(neuron, x, *args, separate=separate)
 
 
 def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
