@@ -14,8 +14,8 @@ from hasnn_jax.planning.plans import Trial
 
 KEYS = [
     "model", "dtype", "image", "statistics_group", "accumulate", "shard_parameters", "remat", "batch_size",
-    "topology", "devices", "device_kind", "fits", "needed", "available", "cost", "chip", "seconds", "examples", "epochs", "steps",
-    "days", "compile_seconds", "cached", "versions",
+    "topology", "devices", "device_kind", "fits", "needed", "available", "cost", "chip", "seconds", "examples",
+    "epochs", "steps", "days", "compile_seconds", "cached", "versions",
 ]  # fmt: skip
 
 
