@@ -55,7 +55,7 @@ def plot_curves_of_variants(curves: Sequence[Curve], path: pathlib.Path, title: 
     of_losses, of_accuracies = figure.subplots(1, 2)
     _draw_bands(of_losses, curves, losses)
     of_losses.set(xlabel="epoch", ylabel="training loss")
-    if all(len(values) <= 1 for values in accuracies):
+    if any(accuracies) and all(len(values) <= 1 for values in accuracies):
         _draw_rows(of_accuracies, curves, accuracies)
         of_accuracies.set(xlabel="test accuracy in %: seeds, and their mean as a bar")
     else:

@@ -1,6 +1,7 @@
 """Curves of variants over seeds, and accuracy against cost."""
 
 import numpy as np
+import pytest
 
 from hasnn_jax.analysis.experiment_plots import Curve, Point, plot_curves_of_variants, plot_tradeoff
 
@@ -41,6 +42,13 @@ def test_single_evaluations_are_rows_of_points_with_their_mean(tmp_path, drawn):
     np.testing.assert_allclose(np.concatenate(places), [(20, 0), (40, 0), (30, 0), (70, 1), (70, 1), (70, 1)])
     assert [label.get_text() for label in accuracy.get_yticklabels()] == ["a", "b"]
     assert accuracy.get_ylim() == (1.5, -0.5)  # in the order of the table, downwards
+
+
+@pytest.mark.parametrize("curves", [[], [Curve("a", [])]])
+def test_a_figure_without_runs_has_empty_panels(curves, tmp_path, drawn):
+    plot_curves_of_variants(curves, tmp_path / "x.png", "title")
+
+    assert [axes.get_ylabel() for axes in drawn[-1].axes] == ["training loss", "test accuracy in %"]
 
 
 def test_a_last_loss_over_few_steps_is_left_out(tmp_path, drawn):
