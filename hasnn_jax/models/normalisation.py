@@ -97,7 +97,7 @@ def _gradient_unrolled(neuron, x, mean, weight, bias, cotangent, separate=lambda
     return jnp.stack([(gradient * weight).astype(x.dtype) for gradient in gradients]), *sums
 
 
-def _gradient_in_passes(neuron, x, *args):
+def _gradient_in_passes(neuron, x, mean, weight, bias, cotangent):
     """Unrolled, but what needs all time steps is written by one pass, and read by two: for the sums, and for `x`.
 
     XLA's GPU backend would otherwise divide it in ways that move a fifth more bytes.
@@ -108,7 +108,7 @@ def _gradient_in_passes(neuron, x, *args):
         narrow, sums = jax.lax.optimization_barrier((narrow, sums))
         return wide_steps(narrow), sums
 
-    return _gradient_unrolled(neuron, x, *args, separate=separate)
+    return _gradient_unrolled(neuron, x, mean, weight, bias, cotangent, separate)
 
 
 def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
