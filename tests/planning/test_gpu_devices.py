@@ -8,11 +8,10 @@ import pytest
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.machine import version
 from hasnn_jax.planning import gpu_devices
+from hasnn_jax.planning.compilation import GPU_COMPILERS
 from hasnn_jax.planning.devices import find_target
 from hasnn_jax.planning.gpu_devices import memory_limit, read_count
 from hasnn_jax.planning.gpus import GPUS
-
-PLUGINS = ("jax-cuda13-pjrt", "jax-cuda12-pjrt")  # not cuDNN, which PyTorch installs as well
 
 
 def test_number_of_gpus_is_that_of_a_machine():
@@ -59,7 +58,8 @@ def test_memory_is_what_jax_allocates(monkeypatch):
 
 
 @pytest.mark.skipif(
-    not any(map(version, PLUGINS)), reason="the GPU compiler is not installed: pip install -e '.[cuda]'"
+    not any(version(name) for name in GPU_COMPILERS if name.startswith("jax")),  # cuDNN comes with PyTorch, too
+    reason="the GPU compiler is not installed: pip install -e '.[cuda]'",
 )
 def test_compiler_knows_every_gpu():
     # In a process of its own: JAX asks a GPU's compiler for a GPU if its first computation is not yet set to the CPU.
