@@ -94,11 +94,16 @@ def _style(number: int) -> dict[str, str]:
 
 def _draw_bands(axes: Any, curves: Sequence[Curve], values: Sequence[Mapping[float, list[float]]]) -> None:
     for number, (curve, shared) in enumerate(zip(curves, values, strict=True)):
+        if not shared:
+            continue
         style, epochs = _style(number), list(shared)
         marker = "." if len(epochs) == 1 else ""  # a line of one point is not seen
         axes.plot(epochs, [sum(each) / len(each) for each in shared.values()], label=curve.name, marker=marker, **style)
         low, high = ([end(each) for each in shared.values()] for end in (min, max))
-        axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
+        if len(epochs) > 1:
+            axes.fill_between(epochs, low, high, color=style["color"], alpha=0.12, lw=0)
+        else:
+            axes.vlines(epochs, low, high, color=style["color"], alpha=0.5)
 
 
 def _draw_rows(axes: Any, curves: Sequence[Curve], values: Sequence[Mapping[float, list[float]]]) -> None:

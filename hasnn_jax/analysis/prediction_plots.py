@@ -90,9 +90,10 @@ def _draw_rates(axes: "Axes", spikes: Mapping[str, np.ndarray | None]) -> None:
         axes.set(xticks=[], yticks=[])
         return
     table = np.stack(list(rates.values()))
-    axes.imshow(table, cmap="Oranges", vmin=0, vmax=max(0.01, np.max(table)), aspect="auto")
+    highest = float(np.max(table))
+    axes.imshow(table, cmap="Oranges", vmin=0, vmax=max(0.01, highest), aspect="auto")
     for (row, t), rate in np.ndenumerate(table):
-        colour = "white" if rate > 0.7 * np.max(table) else "black"
+        colour = "white" if rate > 0.7 * highest else "black"
         axes.text(t, row, f"{rate:.2f}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_yticks(range(len(rates)), list(rates))
     axes.set_xticks(range(table.shape[1]), [f"t = {t}" for t in range(table.shape[1])])

@@ -38,6 +38,11 @@ def _halving(x, window, stride, padding):
     return (window, stride, padding) == (3, 2, 1) and x.shape[-3] % 2 == x.shape[-2] % 2 == 0
 
 
+def _is_odd(shape, axis):
+    """Whether the index along the axis is odd, for every element of an array of this shape."""
+    return jax.lax.broadcasted_iota(jnp.int32, shape, axis) % 2 == 1
+
+
 @jax.custom_vjp
 def _average_of_three(x: Array) -> Array:
     """Windows of 3 x 3, two pixels apart, with a padding of 1; height and width are even.
@@ -47,7 +52,7 @@ def _average_of_three(x: Array) -> Array:
     return nn.avg_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
-def _backward(_, cotangent):
+def _average_backward(_, cotangent):
     return (_spread(_spread(cotangent / 9, axis=1), axis=2),)
 
 
@@ -56,11 +61,11 @@ def _spread(y, axis):
     pads = [(0, 0, 0)] * y.ndim
     pads[axis] = (-1, 1, 0)
     following = jax.lax.pad(y, jnp.zeros((), y.dtype), pads)
-    odd = jax.lax.broadcasted_iota(jnp.int32, (*y.shape[:axis], 2 * y.shape[axis], *y.shape[axis + 1 :]), axis) % 2 == 1
-    return jnp.repeat(y, 2, axis) + jnp.where(odd, jnp.repeat(following, 2, axis), 0)
+    each = jnp.repeat(y, 2, axis)
+    return each + jnp.where(_is_odd(each.shape, axis), jnp.repeat(following, 2, axis), 0)
 
 
-_average_of_three.defvjp(lambda x: (_average_of_three(x), None), _backward)
+_average_of_three.defvjp(lambda x: (_average_of_three(x), None), _average_backward)
 
 
 @jax.custom_vjp
@@ -103,7 +108,7 @@ def _largest_backward(where, cotangent):
 
 def _place_in_window(shape, axis, following):
     """Where pixels 2i and 2i + 1 of an axis are in window i + following: 0, 1, 2; 9 for 2i, which is not in i + 1."""
-    odd = jax.lax.broadcasted_iota(jnp.int32, shape, axis) % 2 == 1
+    odd = _is_odd(shape, axis)
     return jnp.where(odd, 0, 9) if following else jnp.where(odd, 2, 1)
 
 

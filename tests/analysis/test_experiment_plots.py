@@ -44,6 +44,15 @@ def test_single_evaluations_are_rows_of_points_with_their_mean(tmp_path, drawn):
     assert accuracy.get_ylim() == (1.5, -0.5)  # in the order of the table, downwards
 
 
+def test_a_single_evaluation_beside_curves_is_seen_with_its_spread(tmp_path, drawn):
+    curves = [Curve("a", [run(0.2), run(0.4)]), Curve("b", [run(0.7, 0.8)])]
+    plot_curves_of_variants(curves, tmp_path / "x.png", "title")
+    _, accuracy = drawn[-1].axes
+
+    assert line_of(accuracy, "a").get_marker() == "."
+    np.testing.assert_allclose(accuracy.collections[0].get_segments(), [[(1, 20), (1, 40)]])
+
+
 @pytest.mark.parametrize("curves", [[], [Curve("a", [])]])
 def test_a_figure_without_runs_has_empty_panels(curves, tmp_path, drawn):
     plot_curves_of_variants(curves, tmp_path / "x.png", "title")
