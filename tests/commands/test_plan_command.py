@@ -11,10 +11,8 @@ import subprocess
 import sys
 
 import pytest
+from gpu_compiler import needs_gpu_compiler
 from quick_compilation import with_devices
-
-from hasnn_jax.common.machine import version
-from hasnn_jax.planning.compilation import GPU_COMPILERS
 
 ROOT = pathlib.Path(__file__).parents[2]
 DIGITS = ("--config", "configs/digits.py", "--config.model.name=has8_vgg_b1_m1_d1", "--config.model.stem=imagenet")
@@ -104,10 +102,7 @@ def test_smallest_network_compiles_for_a_tpu_slice(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not any(version(name) for name in GPU_COMPILERS if name.startswith("jax")),  # cuDNN comes with PyTorch, too
-    reason="the GPU compiler is not installed: extra `cuda`",
-)
+@needs_gpu_compiler
 def test_smallest_network_compiles_for_gpus(tmp_path):
     # Mixing draws random numbers, which JAX lowers differently for each platform. Should JAX, to do so, ask which GPU
     # platform is present, as it once did (its issue 23971), then this test fails.

@@ -1,18 +1,13 @@
 """A program for devices that are not here, and for a batch that is divided among several."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from meshes import mesh_of
 
 from hasnn_jax.models.compile_target import batch_is_partitioned, compile_for, on_cpu, on_gpu
 from hasnn_jax.models.time_folding import time_folded
-
-
-def mesh_of(platform, devices):
-    return types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)] * devices), size=devices)
 
 
 def test_the_default_is_this_machine_and_a_whole_batch():

@@ -1,11 +1,10 @@
 """Every way in which a convolution is computed, against XLA's own convolution and its gradients, in float64."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from meshes import mesh_of
 
 from hasnn_jax.models import convolution
 from hasnn_jax.models.compile_target import compile_for
@@ -51,8 +50,6 @@ def loops(target, size):
 
 
 def test_other_platforms_have_xlas_own_gradients():
-    tpu = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform="tpu")]), size=1)  # as a mesh
-
     assert loops(lambda f: f, 24) == 1
     assert loops(lambda f: f, 16) == 0
-    assert loops(lambda f: compile_for(tpu, f), 24) == 0
+    assert loops(lambda f: compile_for(mesh_of("tpu"), f), 24) == 0

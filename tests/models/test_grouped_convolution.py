@@ -1,12 +1,11 @@
 """Grouped and depthwise convolutions, against XLA's own and its gradients, in float64."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from meshes import mesh_of
 
 from hasnn_jax.models import depthwise as depthwise_module
 from hasnn_jax.models.compile_target import compile_for
@@ -80,13 +79,10 @@ def test_other_platforms_and_divided_batches_have_no_loop():
         gradient = jax.grad(target(lambda w: convolve(x, w, 1, 2).sum()))
         return str(jax.make_jaxpr(gradient)(weights))
 
-    def mesh(platform, size):
-        return types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=size)
-
     assert "scan[" in program(lambda f: f)
     assert "conv_general_dilated" not in program(lambda f: f)
-    assert "scan[" not in program(lambda f: compile_for(mesh("cpu", 2), f))
-    assert "conv_general_dilated" in program(lambda f: compile_for(mesh("tpu", 1), f))
+    assert "scan[" not in program(lambda f: compile_for(mesh_of("cpu", size=2), f))
+    assert "conv_general_dilated" in program(lambda f: compile_for(mesh_of("tpu"), f))
 
 
 def test_small_maps_have_no_loop():

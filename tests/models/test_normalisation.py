@@ -1,10 +1,10 @@
 import functools
-import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from meshes import mesh_of
 
 from hasnn_jax.core import IF, LIF
 from hasnn_jax.models import normalisation
@@ -60,11 +60,6 @@ def test_bfloat16_has_gradients_of_its_dtype_near_those_of_the_two_one_after_the
     for gradient, of_both in zip(gradients, expected_gradients, strict=True):
         gradient, of_both = (np.asarray(g, np.float32) for g in (gradient, of_both))
         np.testing.assert_allclose(gradient, of_both, rtol=0.02, atol=0.02 * np.abs(of_both).max())
-
-
-def mesh_of(platform, size=1):
-    """What `compile_for` asks of a mesh."""
-    return types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=size)
 
 
 @pytest.mark.parametrize("part", [1, 30, 40])  # a value of each group and channel at a time, three, or what divides 18

@@ -1,11 +1,10 @@
 """Pooling, and the gradients of it that some platforms have of their own."""
 
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from meshes import mesh_of
 
 from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.pooling import average_pool, global_average_pool, max_pool
@@ -39,8 +38,7 @@ def test_gradient_of_average_pooling_shares_a_window_among_its_nine_pixels(x64, 
 
 
 def pool_for(platform):
-    mesh = types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform)]), size=1)
-    return compile_for(mesh, lambda x: max_pool(x, 3, 2, padding=1))
+    return compile_for(mesh_of(platform), lambda x: max_pool(x, 3, 2, padding=1))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])

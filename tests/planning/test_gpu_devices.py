@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from gpu_compiler import needs_gpu_compiler
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.common.machine import version
 from hasnn_jax.planning import gpu_devices
-from hasnn_jax.planning.compilation import GPU_COMPILERS
 from hasnn_jax.planning.devices import find_target
 from hasnn_jax.planning.gpu_devices import memory_limit, read_count
 from hasnn_jax.planning.gpus import GPUS
@@ -57,10 +56,7 @@ def test_memory_is_what_jax_allocates(monkeypatch):
         memory_limit(h100)
 
 
-@pytest.mark.skipif(
-    not any(version(name) for name in GPU_COMPILERS if name.startswith("jax")),  # cuDNN comes with PyTorch, too
-    reason="the GPU compiler is not installed: pip install -e '.[cuda]'",
-)
+@needs_gpu_compiler
 def test_compiler_knows_every_gpu():
     # In a process of its own: JAX asks a GPU's compiler for a GPU if its first computation is not yet set to the CPU.
     program = """
