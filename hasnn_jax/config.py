@@ -35,6 +35,7 @@ def default_config() -> ConfigDict:
     config.model.remat = "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
     config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
     config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
+    config.model.init_spiking = "keep"  # or "fresh": initialise the spiking paths anew, beside a trained ANN path
 
     config.model.spiking = ConfigDict()
     config.model.spiking.spec = "as_described"  # as_released, as_recommended; the settings below replace points of it
@@ -181,7 +182,8 @@ def validate(config: ConfigDict) -> None:
             lambda v: v is None or group > 1,
             "None, or 2 or more images in a batch and in config.model.statistics_group, to be mixed with each other",
         )
-    _require(given, "model.init_head", lambda v: v in ("keep", "fresh"), "keep or fresh")
+    for key in ("model.init_head", "model.init_spiking"):
+        _require(given, key, lambda v: v in ("keep", "fresh"), "keep or fresh")
     _require(given, "model.remat", lambda v: v in ("none", "spikes", "block"), "none, spikes or block")
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 

@@ -73,12 +73,17 @@ def read_weights(settings: ConfigDict, model: Model, expected: Variables) -> tup
     """
     path = pathlib.Path(settings.init_from).expanduser()
     weights, about = load_weights(path)
+    fresh = {"fresh_head": settings.init_head == "fresh", "fresh_spiking": settings.init_spiking == "fresh"}
     try:
-        return fit_weights(model, expected, weights, fresh_head=settings.init_head == "fresh")
+        return fit_weights(model, expected, weights, **fresh)
     except InputError as error:
-        other_classes = about.get("num_classes") != model.num_classes and settings.init_head == "keep"
-        fresh = "; for other classes set config.model.init_head=fresh" if other_classes else ""
+        advice = []
+        if about.get("num_classes") != model.num_classes and not fresh["fresh_head"]:
+            advice.append("; for other classes set config.model.init_head=fresh")
+        of_ann_alone = list(about.get("paths", ())) == ["ann"]
+        if of_ann_alone and "snn" in model.layers.paths and not fresh["fresh_spiking"]:
+            advice.append("; to start from an ANN path alone set config.model.init_spiking=fresh")
         raise InputError(
             f"config.model.init_from: {path} holds weights of {about.get('name')} for {about.get('num_classes')} "
-            f"classes, the config names {settings.name} for {model.num_classes}; {error}{fresh}"
+            f"classes, the config names {settings.name} for {model.num_classes}; {error}{''.join(advice)}"
         ) from None

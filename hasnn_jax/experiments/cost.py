@@ -25,7 +25,7 @@ def ensure_cost(config: ConfigDict, folder: pathlib.Path) -> bool:
     try:
         setup = set_up(config)
         settings = config.model.copy_and_resolve_references()
-        settings.init_from, settings.init_head = str(folder), "keep"
+        settings.init_from, settings.init_head, settings.init_spiking = str(folder), "keep", "keep"
         variables, _ = read_weights(settings, setup.model, jax.eval_shape(setup.initialise))
         keep_cost(measure(setup, jax.device_get(variables)), folder)
     except Exception as error:  # whatever it is: the other runs are to go on

@@ -42,7 +42,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
     workdir = pathlib.Path(workdir).expanduser()
     checkpoint = folders.newest_checkpoint(workdir)
     settings = config.model.copy_and_resolve_references()
-    settings.init_head = "keep"
+    settings.init_head = settings.init_spiking = "keep"
     if checkpoint is not None:
         settings.init_from = str(workdir)
     elif settings.init_from is None:

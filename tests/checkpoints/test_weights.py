@@ -17,8 +17,8 @@ from hasnn_jax.common.errors import InputError
 SETTINGS = {"name": "has8_vgg_b1_m1_d1", "num_classes": 10, "stem": "imagenet", "paths": ["ann", "snn"]}
 
 
-def small_model(num_classes=10, spiking=hasnn_jax.AS_DESCRIBED):
-    return hasnn_jax.create_model("has8_vgg_b1_m1_d1", num_classes=num_classes, spiking=spiking)
+def small_model(num_classes=10, spiking=hasnn_jax.AS_DESCRIBED, paths=("ann", "snn")):
+    return hasnn_jax.create_model("has8_vgg_b1_m1_d1", num_classes=num_classes, spiking=spiking, paths=paths)
 
 
 def fresh_variables(model):
@@ -117,6 +117,30 @@ def test_a_fresh_head_keeps_the_layers_that_end_in_the_classes_and_no_others():
         np.testing.assert_array_equal(head["dense2"]["kernel"], there["dense2"]["kernel"])
     np.testing.assert_array_equal(fitted["batch_stats"]["block1"]["encoder"]["low"],
                                   weights["batch_stats"]["block1"]["encoder"]["low"])  # fmt: skip
+
+
+@pytest.mark.parametrize("paths", [("ann",), ("ann", "snn")])
+def test_fresh_spiking_paths_stand_beside_the_ann_path_of_the_weights(paths):
+    model, other = small_model(spiking=hasnn_jax.AS_RECOMMENDED), small_model(paths=paths)
+    expected, weights = fresh_variables(model), jax.tree.map(lambda leaf: leaf + 1, fresh_variables(other))
+    fitted, ranges_missing = fit_weights(model, expected, weights, fresh_spiking=True)
+
+    assert ranges_missing == 0  # fresh ones are not missing
+    for collection, block in (("params", "block1"), ("params", "head"), ("batch_stats", "block2")):
+        ours, theirs = expected[collection][block], weights[collection][block]
+        got = fitted[collection][block]
+        assert got.keys() == ours.keys()
+        jax.tree.map(np.testing.assert_array_equal, got["ann"], theirs["ann"])
+        for name in got.keys() - {"ann"}:
+            jax.tree.map(np.testing.assert_array_equal, got[name], ours[name])
+
+
+def test_fresh_spiking_paths_of_an_ann_are_none():
+    ann, hybrid = small_model(paths=("ann",)), small_model()
+    fitted, _ = fit_weights(ann, fresh_variables(ann), fresh_variables(hybrid), fresh_spiking=True)
+    jax.tree.map(np.testing.assert_array_equal, fitted["params"]["block1"]["ann"],
+                 fresh_variables(hybrid)["params"]["block1"]["ann"])  # fmt: skip
+    assert fitted["params"]["block1"].keys() == {"ann"}
 
 
 def test_weights_without_value_ranges_leave_them_as_they_are_and_count_them():

@@ -71,7 +71,8 @@ def test_training_starts_from_the_weights_and_does_not_need_them_again(trained, 
 
 def make_weights(folder, **changes):
     setup = set_up(released(**changes))
-    settings = {"name": "has8_vgg_b1_m1_d1", "num_classes": setup.model.num_classes}
+    paths = list(setup.model.layers.paths)
+    settings = {"name": "has8_vgg_b1_m1_d1", "num_classes": setup.model.num_classes, "paths": paths}
     save_weights(folder, setup.initialise(), settings)
 
 
@@ -82,6 +83,30 @@ def test_weights_of_another_model_are_refused_before_anything_is_written(tmp_pat
     expected = r"weights of has8_vgg_b1_m1_d1 for 10 classes, the config names has8_vgg_b2_m1_d1 for 10; \d+ arrays"
     with pytest.raises(InputError, match=expected):
         train_and_evaluate(other, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@slow
+def test_a_hybrid_starts_as_the_trained_ann_path_that_its_spiking_paths_are_added_to(tmp_path):
+    trained = train_and_evaluate(tiny_config(model__paths=("ann",)), tmp_path / "ann")
+    config = tiny_config(
+        model__spiking__spec="as_recommended", model__init_from=str(tmp_path / "ann"), model__init_spiking="fresh"
+    )
+    setup = set_up(config)
+    variables = starting_weights(config, setup, tmp_path / "hybrid")
+    save_weights(tmp_path / "start", variables, load_weights(tmp_path / "ann")[1] | {"paths": ["ann", "snn"]})
+    start = tiny_config(model__spiking__spec="as_recommended", model__init_from=str(tmp_path / "start"))
+    assert evaluate_weights(start, tmp_path / "nothing")["loss"] == pytest.approx(trained["test_loss"], rel=1e-6)
+
+    train_and_evaluate(config, tmp_path / "hybrid")
+    gains = load_weights(tmp_path / "hybrid")[0]["params"]["block1"]["gain"]
+    assert np.any(gains != 0)
+
+
+def test_for_a_hybrid_the_error_over_an_anns_weights_names_the_setting(tmp_path):
+    make_weights(tmp_path / "weights", model__paths=("ann",))
+    with pytest.raises(InputError, match=r"got none; .*set config\.model\.init_spiking=fresh"):
+        train_and_evaluate(released(model__init_from=str(tmp_path / "weights")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
