@@ -172,13 +172,31 @@ def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> A
     if plane_order == "lsb_first":
         exponents.reverse()
     spikes = spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32))
-    # An explicit loop over the steps, because XLA on CPU is slow at a sum over a leading axis of 8.
-    total = 2.0 ** exponents[0] * spikes[0]
-    for t, exponent in enumerate(exponents[1:], start=1):
-        total += 2.0**exponent * spikes[t]
+    total = _weighted_sum(spikes, tuple(2.0**exponent for exponent in exponents))
     # The barrier hides the constant from XLA, which would replace the division by a product with 1/255. In float64
     # 33 * (1/255) is less than 33/255, and the next encoder would lose its lowest bit.
     return total / jax.lax.optimization_barrier(jnp.full_like(total, 255))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
+    """The sum of [T, ...] over time, each step times its weight.
+
+    The derivative that JAX would find is a sum of T arrays, each of zeros but for one step, and XLA on CPU writes all.
+    """
+    # An explicit loop over the steps, because XLA on CPU is slow at a sum over a leading axis of 8.
+    total = weights[0] * steps[0]
+    for step, weight in zip(steps[1:], weights[1:], strict=True):
+        total += weight * step
+    return total
+
+
+def _weighted_sum_backward(weights, _, cotangent):
+    column = jnp.array(weights, cotangent.dtype).reshape((-1,) + (1,) * cotangent.ndim)
+    return (column * cotangent[None],)
+
+
+_weighted_sum.defvjp(lambda steps, weights: (_weighted_sum(steps, weights), None), _weighted_sum_backward)
 
 
 def decode_bit_planes_lsb_first(spikes: Array) -> Array:
