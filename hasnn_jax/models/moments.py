@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from hasnn_jax.models.cache_parts import parts_of
+from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+
 def moments(x: Array, near: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Mean and biased variance, with the reduced axes kept as axes of size 1.
 
@@ -18,25 +20,57 @@ def moments(x: Array, near: Array, axes: tuple[int, ...]) -> tuple[Array, Array]
     Args:
       x: floating [..., C].
       near: [C], values of about the size of the mean; no gradient flows to them.
-      axes: that are reduced; not the last one.
+      axes: that are reduced: all but the last one, and perhaps but one other.
     """
+    # Decided here, because it may be traced again where what it is compiled for is no longer known.
+    # Parts of a divided batch would have to be collected from all devices.
+    return _moments(x, near, axes, _means_in_parts if on_cpu() and not batch_is_partitioned() else _means)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _moments(x, near, axes, means):
     near = near.astype(x.dtype).reshape((1,) * (x.ndim - 1) + near.shape)
-    difference = x - near
-    offset = jnp.mean(difference, axes, keepdims=True)
-    square = jnp.mean(difference * difference, axes, keepdims=True)
+    offset, square = means(x, near, axes)
     return near + offset, jnp.maximum(square - offset * offset, 0)
 
 
-def _forward(x, near, axes):
-    mean, var = moments(x, near, axes)
+def _means(x, near, axes):
+    """The means of x - near and of its square."""
+    difference = x - near
+    return jnp.mean(difference, axes, keepdims=True), jnp.mean(difference * difference, axes, keepdims=True)
+
+
+def _means_in_parts(x, near, axes):
+    """The same, part after part: XLA's CPU backend writes x - near to memory, and takes up to six times as long."""
+    kept = [a for a in range(x.ndim - 1) if a not in axes and x.shape[a] > 1]
+    before, groups = (math.prod(x.shape[: kept[0]]), x.shape[kept[0]]) if kept else (1, 1)
+    rows, channels = x.size // (before * groups * x.shape[-1]), x.shape[-1]
+    parts = parts_of(rows, before * groups * channels)
+    if parts == 1:
+        return _means(x, near, axes)
+    in_parts = x.reshape(before, groups, parts, -1, channels)
+    near = near.reshape(1, 1, 1, channels)
+
+    def add(i, sums):
+        difference = jax.lax.dynamic_index_in_dim(in_parts, i, 2, keepdims=False) - near
+        return sums[0] + jnp.sum(difference, (0, 2)), sums[1] + jnp.sum(difference * difference, (0, 2))
+
+    zeros = jnp.zeros((groups, channels), x.dtype)
+    sums = jax.lax.fori_loop(0, parts, add, (zeros, zeros))
+    shape = [1 if a in axes else size for a, size in enumerate(x.shape)]
+    return tuple(total.reshape(shape) / (before * rows) for total in sums)
+
+
+def _forward(x, near, axes, means):
+    mean, var = _moments(x, near, axes, means)
     return (mean, var), (x, near, mean)
 
 
-def _backward(axes, kept, cotangents):
+def _backward(axes, _, kept, cotangents):
     x, near, mean = kept
     n = math.prod(x.shape[a] for a in axes)
     of_mean, of_var = cotangents
     return of_mean / n + (x - mean) * (2 / n * of_var), jnp.zeros_like(near)
 
 
-moments.defvjp(_forward, _backward)
+_moments.defvjp(_forward, _backward)

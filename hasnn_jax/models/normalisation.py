@@ -11,9 +11,8 @@ from jax import Array
 
 from hasnn_jax.core import Neuron
 from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
+from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu
-
-PART = 2**15  # values of a time step, so that what is computed in between stays in the cache
 
 
 def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
@@ -138,9 +137,7 @@ def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
 def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
     """By scan, part after part of all groups' values, so that the cache holds what is computed in between."""
     groups, channels, sum_shape = x.shape[1], x.shape[-1], (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
-    values = math.prod(x.shape[2:-1])
-    fitting = (n for n in range(1, values) if values % n == 0 and values // n * groups * channels <= PART)
-    parts = next(fitting, values)
+    parts = parts_of(math.prod(x.shape[2:-1]), groups * channels)  # in which a time step of all groups fits
     x_parts, cotangent_parts = (a.reshape(len(x), groups, parts, -1, channels) for a in (x, cotangent))
     mean, weight, bias = (each.reshape(each.shape[0], 1, channels) for each in (mean, weight, bias))
 

@@ -3,7 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from meshes import mesh_of
 
+from hasnn_jax.models import cache_parts
+from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.moments import moments
 
 x = np.random.default_rng(0).normal(3, 2, (6, 5, 4, 3))
@@ -16,6 +19,23 @@ def test_moments_are_mean_and_biased_variance_wherever_differences_are_taken_fro
 
     np.testing.assert_allclose(mean, x.mean(axes, keepdims=True), rtol=1e-12)
     np.testing.assert_allclose(var, x.var(axes, keepdims=True), rtol=1e-11)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2), (1, 2)])
+@pytest.mark.parametrize("part", [1, 30, 45, 10**6])  # rows one by one, one or three of them, or all at once
+def test_moments_in_parts_are_the_same_as_those_of_the_whole(x64, monkeypatch, part, axes):
+    monkeypatch.setattr(cache_parts, "PART", part)
+    near = jnp.asarray([1.0, 2.0, 3.0])
+
+    def moments_for(mesh):
+        lowered = jax.jit(compile_for(mesh, lambda x: moments(x, near, axes))).lower(jnp.asarray(x))
+        return lowered.compile()(x), lowered.as_text().count("while")
+
+    in_parts, loops = moments_for(mesh_of("cpu"))
+    whole, none = moments_for(mesh_of("cpu", size=2))
+    assert (loops, none) == (int(part < 10**6), 0)
+    for ours, expected in zip(in_parts, whole, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-12, strict=True)
 
 
 def test_gradient_of_moments_is_the_true_one_and_none_flows_to_the_reference_point(x64):

@@ -7,7 +7,7 @@ import pytest
 from meshes import mesh_of
 
 from hasnn_jax.core import IF, LIF
-from hasnn_jax.models import normalisation
+from hasnn_jax.models import cache_parts
 from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.layers import BatchNorm
 from hasnn_jax.models.normalisation import normalise, normalise_and_fire
@@ -69,7 +69,7 @@ def test_every_way_to_the_gradient_gives_the_same(x64, monkeypatch, dtype, toler
     x, *of_channels = arguments(*SHAPES[name])
     args = (x.astype(dtype), *(a.astype(jnp.promote_types(dtype, "float32")) for a in of_channels))
     cotangent = jnp.asarray(rng.normal(size=x.shape), dtype)
-    monkeypatch.setattr(normalisation, "PART", part)
+    monkeypatch.setattr(cache_parts, "PART", part)
 
     def gradients(mesh):
         differentiate = lambda *a: results(functools.partial(normalise_and_fire, LIF()), a, cotangent)  # noqa: E731
