@@ -20,8 +20,7 @@ from hasnn_jax.models.compile_target import on_cpu
 from hasnn_jax.models.depthwise import depthwise
 from hasnn_jax.models.taps import padded, spread, taps
 
-LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
-IMAGES_AT_A_TIME = 4  # in that loop, so that what is gathered from them stays in the cache
+LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over the images on a CPU, one at a time
 
 
 def convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
@@ -154,12 +153,12 @@ def _kernel_gradient(x, kernel, stride, cotangent):
 
 
 def _summed(gather, x, cotangent, shape):
-    """The sum over images of the products of the two matrices that `gather` makes of a few of them."""
-    few = IMAGES_AT_A_TIME if x.shape[0] % IMAGES_AT_A_TIME == 0 else 1
-    parts = tuple(each.reshape(-1, few, *each.shape[1:]) for each in (x, cotangent))
-    return jax.lax.scan(lambda total, part: (total + _product(*gather(*part)), None), jnp.zeros(shape, x.dtype), parts)[
-        0
-    ]
+    """The sum over images of the products of the two matrices that `gather` makes of one of them."""
+
+    def add(total, image):
+        return total + _product(*gather(*image)), None
+
+    return jax.lax.scan(add, jnp.zeros(shape, x.dtype), (x[:, None], cotangent[:, None]))[0]
 
 
 def _patches_and_outputs(k, stride, x, cotangent):
