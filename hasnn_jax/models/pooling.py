@@ -18,7 +18,7 @@ def average_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
 
 def max_pool(x: Array, window: int, stride: int, padding: int = 0) -> Array:
     """Max pooling; the padding is never the maximum. The gradient goes to the first of several largest values."""
-    if on_gpu() and _halving(x, window, stride, padding):
+    if (on_cpu() or on_gpu()) and _halving(x, window, stride, padding):
         return time_folded(_largest_of_three, x)
     return _pool(nn.max_pool, x, window, stride, padding)
 
@@ -73,6 +73,7 @@ def _largest_of_three(x: Array) -> Array:
     """Windows of 3 x 3, two pixels apart, with a padding of 1; height and width are even.
 
     XLA's gradient of it cannot be fused with what is around it: on a GPU that is a fifth of the bytes of the ANN paths.
+    On a CPU, forward pass and gradient take three to four times as long, and seven times the memory.
     """
     return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
 
