@@ -82,6 +82,9 @@ def on_each_device(gradients: Callable[..., Any], mesh: Mesh, param_shardings: A
       the same function of the global batch: gradients and batch_stats are means over the devices, sums are sums. The
       only other communication is the all-gather of sharded parameters.
     """
+    if mesh.size == 1:
+        return gradients  # XLA would keep a reduction over one device, and all gradients until then
+
     specs = jax.tree.map(lambda sharding: sharding.spec, param_shardings)
 
     def of_share(params, batch_stats, batch, *mix):
