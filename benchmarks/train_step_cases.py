@@ -86,7 +86,11 @@ def from_record(record: Mapping[str, Any]) -> Case:
 
 B32, B64 = "has8_resnet_b32_m2_d4", "has8_resnet_b64_m2_d4"
 CASES = {
-    "cpu": {"b32_16x32": Case(B32, 16, 32), "b32_4x224": Case(B32, 4, 224)},
+    "cpu": {
+        "b32_16x32": Case(B32, 16, 32),
+        "b32_4x224": Case(B32, 4, 224),
+        "b32_4x224_lean": Case(B32, 4, 224, settings=(("model.remat", "block"),)),
+    },
     "gpu": {
         f"{name}_{batch}x224_{dtype}": Case(model, batch, 224, dtype)
         for name, model in (("b32", B32), ("b64", B64))

@@ -16,11 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import on_cpu
 from hasnn_jax.models.depthwise import depthwise
 from hasnn_jax.models.taps import padded, spread, taps
 
-LARGE_MAP = 20  # pixels; from this height on, a kernel's gradient is summed up over the images on a CPU, one at a time
+FEW_CHANNELS = 8  # with fewer, those of a pixel are too few to be worth copying together; so for images
+LARGE_MAP = 12  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
+GATHERED = 2**19  # values that a pass through that loop gathers, in one image or more: few enough for the cache to hold
 
 
 def convolve(x: Array, kernel: Array, stride: int, groups: int = 1) -> Array:
@@ -144,26 +147,38 @@ def _kernel_gradient(x, kernel, stride, cotangent):
         return _product(visited.reshape(-1, channels), cotangent.reshape(-1, features)).reshape(kernel.shape)
     if x.shape[1] < LARGE_MAP:
         return jax.linear_transpose(lambda kernel: _xla(x, kernel, stride), kernel)(cotangent)[0]
-    if k == 3 and stride == 1:
+    if k == 3 and stride == 1 and channels >= FEW_CHANNELS:
         return _summed(_shifted_rows_and_columns, x, cotangent, (3 * channels, 3 * features)).reshape(
             3, channels, 3, features
         ).transpose(2, 0, 1, 3)  # fmt: skip
-    gather = functools.partial(_patches_and_outputs, k, stride)
+    patches = _patches_and_outputs if channels >= FEW_CHANNELS else _rows_of_pixels_and_outputs
+    gather = functools.partial(patches, k, stride)
     return _summed(gather, x, cotangent, (k * k * channels, features)).reshape(kernel.shape)
 
 
 def _summed(gather, x, cotangent, shape):
-    """The sum over images of the products of the two matrices that `gather` makes of one of them."""
+    """The sum over images of the products of the two matrices that `gather` makes of one or a few of them."""
+    of_image = sum(matrix.size for matrix in jax.eval_shape(gather, x[:1], cotangent[:1]))
+    parts = parts_of(x.shape[0], of_image, GATHERED)
 
-    def add(total, image):
-        return total + _product(*gather(*image)), None
+    def add(total, images):
+        return total + _product(*gather(*images)), None
 
-    return jax.lax.scan(add, jnp.zeros(shape, x.dtype), (x[:, None], cotangent[:, None]))[0]
+    divided = tuple(each.reshape(parts, -1, *each.shape[1:]) for each in (x, cotangent))
+    return jax.lax.scan(add, jnp.zeros(shape, x.dtype), divided)[0]
 
 
 def _patches_and_outputs(k, stride, x, cotangent):
     patches = _patches(x, k, stride)
     return patches.reshape(-1, patches.shape[-1]), cotangent.reshape(-1, cotangent.shape[-1])
+
+
+def _rows_of_pixels_and_outputs(k, stride, x, cotangent):
+    """The same two matrices for few channels: not the few values of a pixel are copied together, but those of a row."""
+    channels = jnp.moveaxis(padded(x, k), -1, 0)  # [C, n, H + k - 1, W + k - 1]
+    images = channels.reshape(-1, *channels.shape[2:], 1)
+    rows = jnp.concatenate([tap for _, tap in taps(images, k, stride, cotangent.shape[1:3])])  # [k k C n, H', W', 1]
+    return rows.reshape(k * k * x.shape[-1], -1).T, cotangent.reshape(-1, cotangent.shape[-1])
 
 
 def _shifted_rows_and_columns(x, cotangent):
