@@ -29,7 +29,10 @@ def _draw_comparison(numbers: Mapping[str, Any]) -> Figure:
     lines = sum(len(case["rows"]) for case in cases)
     figure = Figure(figsize=(13, 1.1 * len(cases) + 0.32 * lines + 0.5), layout="constrained")
     heights = [len(case["rows"]) + 1 for case in cases]
-    for row, case in zip(figure.subplots(len(cases), 3, squeeze=False, height_ratios=heights), cases, strict=True):
+    # Subfigures, because a long name over one of three axes would widen that.
+    parts = figure.subfigures(len(cases), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, case in zip(parts, cases, strict=True):
+        row = part.subplots(1, 3)
         names = [entry["name"] for entry in case["rows"]]
         for axes, work in zip(row, TITLES, strict=False):
             timed = [entry.get(work) for entry in case["rows"]]
@@ -43,7 +46,7 @@ def _draw_comparison(numbers: Mapping[str, Any]) -> Figure:
         row[2].set_title("memory that a step adds, MiB" if grows else "peak memory of training, MiB", fontsize=10)
         for axes in row[1:]:
             axes.tick_params(labelleft=False)
-        row[0].annotate(case["name"], (0, 1), (0, 22), "axes fraction", "offset points", fontsize=11, weight="bold")
+        part.suptitle(case["name"], fontsize=11, weight="bold")
     machine = numbers["machine"]
     figure.supxlabel(
         f"Medians of {numbers['rounds']} interleaved rounds, and quartiles (dark lines). {machine['device']}, "
