@@ -28,9 +28,7 @@ def default_config() -> ConfigDict:
     config.model.name = "has8_resnet_b32_m2_d4"  # see hasnn_jax.list_models()
     config.model.stem = "imagenet"  # or "small": 3x3, stride 1, for images of 64 pixels or less
     config.model.paths = ("ann", "snn")  # ("ann",) and ("snn",) are the pure baselines
-    config.model.statistics_group = placeholder(
-        int
-    )  # consecutive examples that share batch statistics; None: the batch
+    config.model.statistics_group = placeholder(int)  # consecutive examples with shared batch statistics; None: all
     config.model.dtype = "float32"  # or "bfloat16": of convolutions and linear layers
     config.model.remat = "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
     config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
