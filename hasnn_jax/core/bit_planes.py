@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from hasnn_jax.core.packing import computed_once
+from hasnn_jax.core.packing import along_time, computed_once
 from hasnn_jax.core.plane_surrogates import (
     NUM_PLANES,
     FourierSine,
@@ -121,7 +121,7 @@ def bit_planes(value: Array, coding: BitPlaneCoding) -> Array:
 
     The derivative is that of the surrogate. Only `value` is kept for the backward pass.
     """
-    kept = jnp.asarray(_emitted_planes(coding), jnp.uint8).reshape((-1,) + (1,) * value.ndim)
+    kept = along_time(jnp.asarray(_emitted_planes(coding), jnp.uint8), value.ndim + 1)
     whole = computed_once(jnp.floor(value))
     spikes = ((whole[None] >> kept) & 1).astype(value.dtype)
     if coding.lowest_plane == "fractional":
@@ -192,8 +192,7 @@ def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
 
 
 def _weighted_sum_backward(weights, _, cotangent):
-    column = jnp.array(weights, cotangent.dtype).reshape((-1,) + (1,) * cotangent.ndim)
-    return (column * cotangent[None],)
+    return (along_time(jnp.asarray(weights, cotangent.dtype), cotangent.ndim + 1) * cotangent[None],)
 
 
 _weighted_sum.defvjp(lambda steps, weights: (_weighted_sum(steps, weights), None), _weighted_sum_backward)

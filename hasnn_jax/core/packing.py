@@ -16,7 +16,7 @@ def pack(spikes: Array) -> Array:
     _require_steps(spikes.shape[0] if spikes.ndim else 0)
     bits = spikes.astype(jnp.uint8)
     shifts = jnp.arange(7, 7 - spikes.shape[0], -1, dtype=jnp.uint8)
-    return jnp.sum(bits << _time_axis(shifts, spikes.ndim), axis=0, dtype=jnp.uint8)
+    return jnp.sum(bits << along_time(shifts, spikes.ndim), axis=0, dtype=jnp.uint8)
 
 
 def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
@@ -30,7 +30,7 @@ def unpack(packed: Array, steps: int = 8, dtype=jnp.float32) -> Array:
     if packed.dtype != jnp.uint8:
         raise TypeError(f"packed: expected uint8, got {packed.dtype}")
     shifts = jnp.arange(7, 7 - steps, -1, dtype=jnp.uint8)
-    return ((packed[None] >> _time_axis(shifts, packed.ndim + 1)) & 1).astype(dtype)
+    return ((packed[None] >> along_time(shifts, packed.ndim + 1)) & 1).astype(dtype)
 
 
 def computed_once(whole: Array) -> Array:
@@ -46,7 +46,8 @@ def computed_once(whole: Array) -> Array:
     return jax.lax.optimization_barrier(jnp.sqrt(whole * (whole + zero)).astype(jnp.uint8))
 
 
-def _time_axis(values: Array, ndim: int) -> Array:
+def along_time(values: Array, ndim: int) -> Array:
+    """One value for each time step, [T], shaped to broadcast against an array [T, ...] of `ndim` axes."""
     return values.reshape((-1,) + (1,) * (ndim - 1))
 
 
