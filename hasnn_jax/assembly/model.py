@@ -57,6 +57,13 @@ def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> 
     return dict(model.init(jax.random.key(seed), jnp.zeros((batch, *image_shape)), train=False))
 
 
+def all_of_weights(settings: ConfigDict) -> ConfigDict:
+    """A copy of the config's model section by which `read_weights` takes everything from the weights."""
+    copy = settings.copy_and_resolve_references()
+    copy.init_head = copy.init_spiking = "keep"
+    return copy
+
+
 def read_weights(settings: ConfigDict, model: Model, expected: Variables) -> tuple[dict[str, Any], int]:
     """Reads the weights of `config.model.init_from` and fits them to the model.
 

@@ -5,7 +5,7 @@ import pathlib
 import jax
 from ml_collections import ConfigDict
 
-from hasnn_jax.assembly.model import read_weights
+from hasnn_jax.assembly.model import all_of_weights, read_weights
 from hasnn_jax.assembly.run_setup import set_up
 from hasnn_jax.checkpoints.folders import newest_checkpoint
 from hasnn_jax.common.console import say
@@ -24,8 +24,8 @@ def ensure_cost(config: ConfigDict, folder: pathlib.Path) -> bool:
         return False
     try:
         setup = set_up(config)
-        settings = config.model.copy_and_resolve_references()
-        settings.init_from, settings.init_head, settings.init_spiking = str(folder), "keep", "keep"
+        settings = all_of_weights(config.model)
+        settings.init_from = str(folder)
         variables, _ = read_weights(settings, setup.model, jax.eval_shape(setup.initialise))
         keep_cost(measure(setup, jax.device_get(variables)), folder)
     except Exception as error:  # whatever it is: the other runs are to go on

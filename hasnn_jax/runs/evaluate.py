@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from hasnn_jax import data
-from hasnn_jax.assembly.model import read_weights
+from hasnn_jax.assembly.model import all_of_weights, read_weights
 from hasnn_jax.assembly.run_setup import RunSetup, set_up
 from hasnn_jax.checkpoints import folders
 from hasnn_jax.common.errors import InputError
@@ -41,8 +41,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
     setup = set_up(config)
     workdir = pathlib.Path(workdir).expanduser()
     checkpoint = folders.newest_checkpoint(workdir)
-    settings = config.model.copy_and_resolve_references()
-    settings.init_head = settings.init_spiking = "keep"
+    settings = all_of_weights(config.model)
     if checkpoint is not None:
         settings.init_from = str(workdir)
     elif settings.init_from is None:
