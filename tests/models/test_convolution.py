@@ -24,7 +24,10 @@ def random(*shape, seed=0):
 
 @pytest.mark.parametrize("channels", [3, convolution.FEW_CHANNELS])
 @pytest.mark.parametrize(("kernel", "stride"), LAYERS)
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 2), (3, 3), (4, 4), (3, 4), (5, 5), (8, 6), (14, 12), (13, 16)])
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (2, 2), (1, 2), (3, 3), (4, 4), (3, 4), (5, 5), (8, 6), (14, 12), (13, 16), (24, 22), (21, 24)],
+)
 def test_result_and_gradients_are_those_of_xlas_convolution(x64, size, kernel, stride, channels):
     x, weights = random(3, *size, channels), random(kernel, kernel, channels, 5, seed=1)
     ours = result_and_gradients(lambda x, w: convolve(x, w, stride), x, weights)

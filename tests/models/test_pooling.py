@@ -48,15 +48,16 @@ def test_max_pooling_and_its_gradient_are_the_same_on_every_platform(x64, size, 
     x = jnp.asarray(np.random.default_rng(0).integers(-2, 3, (2, 3, *size, 2)), dtype)
     cotangent = jnp.asarray(np.random.default_rng(1).integers(-8, 9, (2, 3, size[0] // 2, size[1] // 2, 2)), dtype)
 
-    (expected, expected_gradient), (y, gradient) = (
-        (y, backward(cotangent)[0]) for y, backward in (jax.vjp(pool_for(name), x) for name in ("tpu", "cpu"))
+    (expected, expected_gradient), *others = (
+        (y, backward(cotangent)[0]) for y, backward in (jax.vjp(pool_for(name), x) for name in ("tpu", "cpu", "gpu"))
     )
-    np.testing.assert_array_equal(y, expected)
-    np.testing.assert_array_equal(gradient, expected_gradient)
-    assert y.dtype == gradient.dtype == x.dtype
+    for y, gradient in others:
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(gradient, expected_gradient)
+        assert y.dtype == gradient.dtype == x.dtype
 
 
-@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_the_gradient_of_max_pooling_goes_to_the_first_of_equal_pixels(platform):
     _, backward = jax.vjp(pool_for(platform), jnp.zeros((1, 4, 4, 1)))
 
@@ -64,7 +65,7 @@ def test_the_gradient_of_max_pooling_goes_to_the_first_of_equal_pixels(platform)
     np.testing.assert_array_equal(gradient, [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
 def test_a_window_with_nan_has_the_maximum_nan_in_training_too(platform):
     x = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0, 0].set(jnp.nan)
     y, _ = jax.vjp(pool_for(platform), x)
