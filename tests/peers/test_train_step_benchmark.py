@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("spikingjelly")
 BENCHMARK = pathlib.Path(__file__).parents[2] / "benchmarks/train_step.py"
-SMALL = ["--model", "has8_vgg_b1_m1_d1", "--batch", "2", "--image_size", "8", "--twins", "plain", "--rounds", "2"]
+ONE_CASE = ["--cases", "b32_16x32", "--twins", "plain", "--rounds", "2"]
+SMALL = [*ONE_CASE, "--model", "has8_vgg_b1_m1_d1", "--batch", "2", "--image_size", "8"]
 
 
 @pytest.mark.slow
