@@ -14,6 +14,7 @@ from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.assembly.program import build_program
 from hasnn_jax.interop import torch_weights
 from hasnn_jax.models import Model
+from hasnn_jax.models.quick_jit import quick_jit
 from hasnn_jax.runs.evaluate import compile_evaluation
 from hasnn_jax.training.sharding import make_mesh
 
@@ -38,7 +39,7 @@ class PortSide:
         config, model = case.config(), model_of(case)
         shape = (case.image_size, case.image_size, 3)
         if state_dict is None:
-            variables = jax.jit(functools.partial(initial_variables, model, shape, config.seed))()
+            variables = quick_jit(functools.partial(initial_variables, model, shape))(jax.random.key(config.seed))
         else:
             variables = torch_weights.from_state_dict(model, state_dict)
         mesh = make_mesh(jax.devices()[:1])

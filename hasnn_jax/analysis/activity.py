@@ -18,6 +18,7 @@ from hasnn_jax.analysis.operations import count_inputs, effective_operations, ov
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.models import Model
 from hasnn_jax.models.layers import Encoder
+from hasnn_jax.models.quick_jit import quick_jit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +122,7 @@ def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterab
         if not len(batch):
             continue
         images += len(batch)
-        counted = _summed(jax.device_get(_count(model, variables, batch)), variables["params"], len(batch))
+        counted = _summed(jax.device_get(_compiled_count()(model, variables, batch)), variables["params"], len(batch))
         totals = counted if totals is None else _added(totals, counted)
     if totals is None:
         raise InputError("no images to measure: expected at least one")
@@ -134,7 +135,11 @@ def measure_activity(model: Model, variables: Mapping[str, Any], batches: Iterab
     )
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.cache
+def _compiled_count():
+    return quick_jit(_count, static_argnums=0)
+
+
 def _count(model, variables, images):
     # A plain dict would come back from `jax.jit` sorted by name.
     found: dict[str, OrderedDict[str, Any]] = {

@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from ml_collections import ConfigDict
 
 from hasnn_jax.checkpoints.fit_weights import Variables, fit_weights
@@ -45,16 +45,16 @@ def without_groups(model: Model) -> Model:
     return model.clone(layers=dataclasses.replace(model.layers, statistics_group=None))
 
 
-def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int) -> dict[str, Any]:
-    """Freshly initialised variables, a function of the seed.
+def initial_variables(model: Model, image_shape: tuple[int, ...], key: Array) -> dict[str, Any]:
+    """Freshly initialised variables.
 
     Args:
       model: a Flax module.
       image_shape: (height, width, channels).
-      seed: of the random numbers.
+      key: of the random numbers.
     """
     batch = model.layers.statistics_group or 1  # with a batch-wide value range, initialisation needs a whole group
-    return dict(model.init(jax.random.key(seed), jnp.zeros((batch, *image_shape)), train=False))
+    return dict(model.init(key, jnp.zeros((batch, *image_shape)), train=False))
 
 
 def all_of_weights(settings: ConfigDict) -> ConfigDict:

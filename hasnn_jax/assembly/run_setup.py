@@ -14,6 +14,7 @@ from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.config import validate
 from hasnn_jax.data import Preprocessing, Reading, Source
 from hasnn_jax.models import Model
+from hasnn_jax.models.quick_jit import quick_jit
 from hasnn_jax.training import sharding
 
 
@@ -29,6 +30,7 @@ class RunSetup:
       batch_size: images per step, over all devices.
       model: a Flax module.
       initialise: () -> freshly initialised variables, a function of the seed.
+      shapes: and dtypes of these variables.
     """
 
     mesh: Mesh
@@ -38,6 +40,7 @@ class RunSetup:
     batch_size: int
     model: Model
     initialise: Callable[[], dict[str, Any]]
+    shapes: dict[str, Any]
 
 
 def set_up(config: ConfigDict) -> RunSetup:
@@ -55,6 +58,15 @@ def set_up(config: ConfigDict) -> RunSetup:
     preprocessing = build_preprocessing(config.data)
     model = build_model(config.model, config.data.num_classes)
     image_shape = preprocessing.image_shape(source.train[0])
-    initialise = jax.jit(functools.partial(initial_variables, model, image_shape, config.seed))
-    jax.eval_shape(initialise)  # raises where the model does not fit the images
-    return RunSetup(mesh, source, preprocessing, build_reading(config.data), config.batch_size, model, initialise)
+    initialise = quick_jit(functools.partial(initial_variables, model, image_shape))
+    key = jax.random.key(config.seed)  # no part of the program: that of other seeds is in the compilation cache
+    return RunSetup(
+        mesh,
+        source,
+        preprocessing,
+        build_reading(config.data),
+        config.batch_size,
+        model,
+        functools.partial(initialise, key),
+        jax.eval_shape(initialise, key),  # raises where the model does not fit the images
+    )

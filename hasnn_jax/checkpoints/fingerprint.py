@@ -16,14 +16,14 @@ def fingerprint(tree: Any) -> str:
 
     It depends on the leaves' names, shapes, dtypes and values, not on the types of the tree's nodes. A change of one
     element always changes it; any other damage goes unnoticed in one case out of 2^32 per array. It is computed where
-    the arrays are: by NumPy for NumPy's, without a compilation, else on the devices, and then all processes that share
-    the arrays call it together.
+    the arrays are: by NumPy, without a compilation, where that can see them, else on the devices, and then all
+    processes that share the arrays call it together.
     """
     named = named_leaves(tree)
     names = sorted(named)
     leaves = [named[name] for name in names]
-    on_host = all(isinstance(leaf, np.ndarray) for leaf in leaves)
-    sums = np.asarray([_weighted_sum_on_host(leaf) for leaf in leaves] if on_host else _sums(leaves))
+    on_host = all(_is_on_host(leaf) for leaf in leaves)
+    sums = np.asarray([_weighted_sum_on_host(np.asarray(leaf)) for leaf in leaves] if on_host else _sums(leaves))
     shapes = [(name, named[name].shape, str(named[name].dtype)) for name in names]
     return hashlib.sha256(repr((shapes, sums.tolist())).encode()).hexdigest()
 
@@ -36,6 +36,12 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 def leaf_name(path: Any) -> str:
     """A leaf's name, from its path in the tree."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _is_on_host(leaf: Any) -> bool:
+    if isinstance(leaf, np.ndarray):
+        return True
+    return leaf.is_fully_addressable and all(device.platform == "cpu" for device in leaf.devices())
 
 
 @jax.jit

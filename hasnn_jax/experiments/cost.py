@@ -26,7 +26,7 @@ def ensure_cost(config: ConfigDict, folder: pathlib.Path) -> bool:
         setup = set_up(config)
         settings = all_of_weights(config.model)
         settings.init_from = str(folder)
-        variables, _ = read_weights(settings, setup.model, jax.eval_shape(setup.initialise))
+        variables, _ = read_weights(settings, setup.model, setup.shapes)
         keep_cost(measure(setup, jax.device_get(variables)), folder)
     except Exception as error:  # whatever it is: the other runs are to go on
         say(f"{folder}: spikes and operations could not be measured ({first_line(error)})")

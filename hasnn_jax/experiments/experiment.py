@@ -94,7 +94,7 @@ def short_overrides(config: ConfigDict) -> dict[str, Any]:
 
     The answers of such runs are those of a model that has hardly learnt; they show that an experiment works.
     """
-    epochs = min(config.epochs, 4)
+    epochs = min(config.epochs, 2)
     return {
         "model.name": "has8_vgg_b8_m2_d2",
         "model.stem": "imagenet",  # which a VGG does not have

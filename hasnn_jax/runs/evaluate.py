@@ -48,7 +48,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
         raise InputError(
             f"workdir {workdir}: holds no checkpoint to evaluate; name weights by --config.model.init_from"
         )
-    variables, ranges_missing = read_weights(settings, setup.model, jax.eval_shape(setup.initialise))
+    variables, ranges_missing = read_weights(settings, setup.model, setup.shapes)
     if ranges_missing:
         raise InputError(
             f"{settings.init_from}: has no tracked value ranges, which the configured spec evaluates with; for weights "

@@ -5,7 +5,6 @@ import os
 import pathlib
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from hasnn_jax.assembly.data import count_steps
@@ -47,8 +46,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     setup = set_up(config)
     processes.on_main(lambda: require_installed(config.loggers))
     steps_per_epoch = count_steps(len(setup.source.train), config.batch_size)
-    variables = jax.eval_shape(setup.initialise)
-    program = build_program(config, setup.model, variables, setup.mesh, steps_per_epoch)
+    program = build_program(config, setup.model, setup.shapes, setup.mesh, steps_per_epoch)
     timetable = Timetable(
         config.epochs, steps_per_epoch, config.log_every_steps, config.eval_every_epochs, config.save_every_epochs
     )

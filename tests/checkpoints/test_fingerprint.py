@@ -17,10 +17,13 @@ TREE = {
 }
 
 
-def test_numpys_arrays_have_the_fingerprint_of_the_same_arrays_on_a_device(x64):
+def test_numpys_arrays_have_the_fingerprint_of_the_same_arrays_on_a_device(x64, monkeypatch):
     on_device = {name: jnp.asarray(leaf) for name, leaf in TREE.items()}
     assert [leaf.dtype for leaf in on_device.values()] == [leaf.dtype for leaf in TREE.values()]
     assert fingerprint(TREE) == fingerprint(on_device)
+    with monkeypatch.context() as patch:  # a CPU's arrays are NumPy's, another device's are not
+        patch.setattr("hasnn_jax.checkpoints.fingerprint._is_on_host", lambda leaf: isinstance(leaf, np.ndarray))
+        assert fingerprint(TREE) == fingerprint(on_device)
     turned = TREE["maps"].T.copy().T  # other strides, the same array
     assert fingerprint({**TREE, "maps": turned}) == fingerprint(TREE)
 
