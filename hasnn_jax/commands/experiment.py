@@ -92,6 +92,6 @@ COMMAND = Command(
     add_arguments=add_arguments,
     run=run,
     reads_config=True,
-    default_config="digits.py",
+    default_config="digits_as_described.py",
     if_interrupted="the same command resumes",
 )

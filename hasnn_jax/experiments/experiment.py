@@ -49,6 +49,12 @@ class Experiment:
     tradeoff: bool = False
 
 
+def of_the_paper(variants: Iterable[Variant]) -> tuple[Variant, ...]:
+    """These variants of the paper's system, whatever spec the base config has, for what they are named after."""
+    described = {"model.spiking.spec": "as_described"}
+    return tuple(dataclasses.replace(each, overrides={**described, **each.overrides}) for each in variants)
+
+
 def configured(base: ConfigDict, overrides: Mapping[str, Any], owner: str) -> ConfigDict:
     """A copy of a config with some settings replaced.
 

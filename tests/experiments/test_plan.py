@@ -65,6 +65,14 @@ def test_every_variant_of_the_catalogue_is_valid_and_has_its_own_settings(name, 
     require_valid(plan_runs(base, variants, (1, 2), tmp_path))
 
 
+@pytest.mark.parametrize("name", ["rescaling", "neuron_decoder_order"])
+def test_variants_of_the_paper_are_so_with_every_base_config(name, tmp_path):
+    base = base_config(tiny_config(model__spiking__spec="as_recommended"), short=False)
+    runs = plan_runs(base, EXPERIMENTS[name].variants(base), (1,), tmp_path)
+    assert {run.config.model.spiking.spec for run in runs} == {"as_described"}
+    require_valid(runs)
+
+
 def test_runs_log_to_their_own_files_and_keep_one_checkpoint_unless_asked(tmp_path):
     lean = base_config(tiny_config(), short=False)
     asked = base_config(tiny_config(keep_best=3, loggers=("wandb",)), short=False)

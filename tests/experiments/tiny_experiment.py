@@ -26,7 +26,7 @@ TINY = Experiment(
     "tiny", "Does it all work?", "it does.", "base", variants, context="For context: | 1 %.", tradeoff=True
 )
 OPTIONS = (
-    "--config", str(ROOT / "configs/digits.py"), "--config.model.name=has8_vgg_b1_m1_d1",
+    "--config", str(ROOT / "configs/digits_as_described.py"), "--config.model.name=has8_vgg_b1_m1_d1",
     "--config.model.stem=imagenet", "--config.epochs=2", "--config.batch_size=256", "--config.log_every_steps=2",
     "--config.eval_every_epochs=1", "--config.save_every_epochs=1", "--config.seed=5",
     "--config.model.paths=('ann',)",  # a spiking path takes a minute longer to compile in all

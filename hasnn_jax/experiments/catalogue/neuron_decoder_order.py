@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from hasnn_jax.experiments.experiment import Experiment, Variant
+from hasnn_jax.experiments.experiment import Experiment, Variant, of_the_paper
 
 
 def variants(base: ConfigDict) -> tuple[Variant, ...]:
@@ -16,7 +16,7 @@ def variants(base: ConfigDict) -> tuple[Variant, ...]:
         Variant(name, {f"{spiking}.spike_surrogate": name}, f"spike surrogate {name}")
         for name in ("sigmoid", "fast_sigmoid", "triangle", "rectangle")
     ]
-    return (
+    changes = (
         Variant("as_described", {}, "IF, hard reset, arctan; bit-plane decoder, highest plane first, running range"),
         *leaky,
         Variant("if_soft", {f"{spiking}.neuron": "if(reset='soft')"}, "IF, reset by subtraction"),
@@ -35,6 +35,7 @@ def variants(base: ConfigDict) -> tuple[Variant, ...]:
         Variant("range_batch", {f"{spiking}.value_range": "batch"}, "value range of the batch, in evaluation too"),
         Variant("range_stopped", {f"{spiking}.range_gradient": "stopped"}, "no gradient through the value range"),
     )
+    return of_the_paper(changes)
 
 
 EXPERIMENT = Experiment(

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from hasnn_jax.experiments.experiment import Experiment, Variant
+from hasnn_jax.experiments.experiment import Experiment, Variant, of_the_paper
 
 KEY = "model.spiking.rescaling"
 
@@ -25,11 +25,13 @@ IN_BETWEEN = tuple(
 
 def variants(base: ConfigDict) -> tuple[Variant, ...]:
     """The paper's, its ablation, what lies between them, and how much of the gradient is passed at all."""
-    return (
-        Variant("order_aware", {}, "F_k = k / 2^(7-k)"),
-        Variant("none", {KEY: "none"}, "F_k = 1"),
-        *IN_BETWEEN,
-        Variant("unit_gain", {KEY: "unit_gain"}, "F_k = 3/256 2^(k-7): gradients keep their size"),
+    return of_the_paper(
+        (
+            Variant("order_aware", {}, "F_k = k / 2^(7-k)"),
+            Variant("none", {KEY: "none"}, "F_k = 1"),
+            *IN_BETWEEN,
+            Variant("unit_gain", {KEY: "unit_gain"}, "F_k = 3/256 2^(k-7): gradients keep their size"),
+        )
     )
 
 
