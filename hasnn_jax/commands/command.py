@@ -27,7 +27,7 @@ class Command:
       add_arguments: declares the arguments.
       run: does the work and prints the result on stdout; bad input raises InputError.
       reads_config: whether it takes --config FILE and --config.KEY=VALUE; `run` finds the result in `options.config`,
-        and the file in `options.config_file`.
+        the file in `options.config_file`, and what was typed in `options.argv`.
       default_config: the project's config file that it reads without --config; None: --config is required.
       if_interrupted: what to tell the person after Ctrl-C.
     """
@@ -95,6 +95,7 @@ def parse(program: str, command: Command, argv: Sequence[str]) -> Options:
     if not command.reads_config:
         return parser.parse_args(argv)
     options, rest = parser.parse_known_args([two_dashes(argument) for argument in argv])
+    options.argv = list(argv)
     for argument in rest:
         if argument.startswith("-") and not is_override(argument):
             raise unknown_name("option", argument.partition("=")[0], parser.flags())

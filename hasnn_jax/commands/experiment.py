@@ -1,6 +1,7 @@
 """`hasnn experiment`: trains the variants of an experiment, and reports what they show."""
 
 import argparse
+import functools
 import pathlib
 
 from hasnn_jax.commands import run_options
@@ -19,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", metavar="DIR", help="by default runs/<experiment>_<name of the config file>")
     parser.add_argument("--variants", metavar="A,B", help="only these, and what else was run there in the report")
     parser.add_argument("--part", metavar="I/N", help="only the I-th of N parts of the runs, for several processes")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the runs, each on its own cores of the CPU",
+    )
     parser.add_argument("--short", action="store_true", help="a narrow model for few epochs, to see that all works")
     parser.add_argument("--report", action="store_true", help="train nothing; report what is there")
     parser.add_argument(
@@ -64,6 +72,7 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
     """Does this process's runs; False if it was asked to stop."""
     from hasnn_jax.experiments.claims import claim
     from hasnn_jax.experiments.experiment import base_config, chosen
+    from hasnn_jax.experiments.jobs import Jobs
     from hasnn_jax.experiments.plan import part_of, plan_runs, require_valid
     from hasnn_jax.experiments.runner import do_runs
 
@@ -74,9 +83,15 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
     asked = chosen(experiment.name, variants, names)
     seeds = [base.seed + i for i in range(options.seeds or (2 if options.short else 3))]
     runs = plan_runs(base, asked, seeds, root)
-    require_valid(runs)
-    claim(root, experiment, base, variants, asked, seeds, short=options.short)
-    return do_runs(part_of(runs, *part, variants=len(asked)), keep_checkpoints=options.keep_checkpoints)
+    with Jobs(options.jobs) as jobs:
+        require_valid(runs)
+        claim(root, experiment, base, variants, asked, seeds, short=options.short)
+        jobs.start(["experiment", *options.argv, "--jobs", "1"], root)
+        do = functools.partial(do_runs, part_of(runs, *part, variants=len(asked)), jobs=options.jobs)
+        done = do(keep_checkpoints=options.keep_checkpoints)
+        if done and jobs.wait():
+            done = do(keep_checkpoints=options.keep_checkpoints)  # what another has left, if one has ended early
+    return done
 
 
 COMMAND = Command(
@@ -86,7 +101,7 @@ COMMAND = Command(
     "command. Several processes share the runs by --part, one on each device or host.",
     examples=(
         "hasnn experiment",
-        "hasnn experiment rescaling",
+        "hasnn experiment rescaling --jobs 2",
         "hasnn experiment planes --config configs/cifar10_small.py --seeds 5 --part 2/8 --workdir runs/planes",
     ),
     add_arguments=add_arguments,

@@ -22,13 +22,14 @@ from hasnn_jax.experiments.plan import PlannedRun
 from hasnn_jax.runs.train import train_and_evaluate
 
 
-def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool) -> bool:
+def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool, jobs: int = 1) -> bool:
     """Trains what is not complete. Runs that another process is training are left to it.
 
     Args:
       runs: of this process, in order.
       keep_checkpoints: whether to keep the checkpoints of runs that are complete; those of runs that were not made here
         are kept in any case.
+      jobs: how many processes do these runs, for the time that is left.
 
     Returns:
       False if it was asked to stop before the last run.
@@ -49,7 +50,7 @@ def do_runs(runs: Sequence[PlannedRun], *, keep_checkpoints: bool) -> bool:
             if _status(run) == "complete":
                 _take(run, keep_checkpoints)
                 continue
-            say(f"run {number} of {len(runs)}: {run.name}{_time_left(runs[number - 1 :])}")
+            say(f"run {number} of {len(runs)}: {run.name}{_time_left(runs[number - 1 :], jobs)}")
             if not _train(run):
                 say(f"stopped in run {number} of {len(runs)}; the same command resumes from here")
                 return False
@@ -118,23 +119,24 @@ def _tidy(run: PlannedRun, keep_checkpoints: bool) -> None:
         shutil.rmtree(run.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _time_left(ahead: Sequence[PlannedRun]) -> str:
-    """How long the runs ahead take, as those that have ended did; "" as long as none has."""
+def _time_left(ahead: Sequence[PlannedRun], jobs: int) -> str:
+    """How long so many processes take for the runs ahead, as those that have ended did; "" as long as none has."""
     root = ahead[0].folder.parents[1]
     taken: dict[str, list[float]] = {}
     for file in sorted(root.glob(f"*/seed_*/{RUN_FILE}")):
         about: Mapping[str, Any] = read_json(file) or {}
         if about.get("status") == "complete" and about.get("sessions") == 1 and "seconds" in about:
             taken.setdefault(file.parents[1].name, []).append(about["seconds"])
-    return estimate([run.variant.name for run in ahead if not _over(run.folder)], taken)
+    return estimate([run.variant.name for run in ahead if not _over(run.folder)], taken, jobs)
 
 
-def estimate(variants: Sequence[str], taken: Mapping[str, Sequence[float]]) -> str:
+def estimate(variants: Sequence[str], taken: Mapping[str, Sequence[float]], jobs: int = 1) -> str:
     """The time left in words.
 
     Args:
       variants: of the runs ahead.
       taken: seconds of runs that have ended, by variant; a variant without any takes the mean of all.
+      jobs: how many processes share the runs.
 
     Returns:
       "; about 12m30s left", or "" where nothing is known.
@@ -144,7 +146,7 @@ def estimate(variants: Sequence[str], taken: Mapping[str, Sequence[float]]) -> s
         return ""
     mean = sum(known) / len(known)
     left = sum(sum(taken[name]) / len(taken[name]) if name in taken else mean for name in variants)
-    return f"; about {format_duration(left)} left"
+    return f"; about {format_duration(left / jobs)} left"
 
 
 def _over(folder: pathlib.Path) -> bool:

@@ -123,6 +123,7 @@ def test_anns_are_matched_by_counting(tmp_path):
 def test_the_time_left_is_that_of_the_same_variant_where_it_is_known():
     assert estimate(["a", "b"], {}) == ""
     assert estimate(["a", "b", "c"], {"a": [10.0, 20.0], "b": [60.0]}) == "; about 1m45s left"  # 15 + 60 + 30
+    assert estimate(["a"] * 4, {"a": [10.0, 20.0]}, jobs=2) == "; about 30s left"
 
 
 @pytest.mark.parametrize(
