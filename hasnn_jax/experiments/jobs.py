@@ -21,8 +21,9 @@ from hasnn_jax.common.errors import InputError
 class Jobs:
     """The processes of one command, of which the one that makes this is the first.
 
-    While this is used as a context, that process keeps to its share of the cores. At the end the others are asked to save and stop, if they have not ended. They belong to no terminal,
-    so that Ctrl-C reaches them through this process alone; if that is killed, they finish what there is to train.
+    While this is used as a context, that process keeps to its share of the cores. At the end the others are asked to
+    save and stop, if they have not ended. They belong to no terminal, so that Ctrl-C reaches them through the first
+    alone; if that is killed, they finish what there is to train.
 
     Args:
       count: of processes, this one included.

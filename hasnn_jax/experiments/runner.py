@@ -74,7 +74,7 @@ def _status(run: PlannedRun) -> Status:
 
 
 def _train(run: PlannedRun) -> bool:
-    """Trains a run to its end, and keeps how it ended in its run.json; False if it was asked to stop."""
+    """Trains a run to its end, and keeps how it ended in its run.json; False if it was asked to stop, be it too late."""
     before = read_json(run.folder / RUN_FILE)
     begun = read_run(run.folder) is not None
     sessions = 1 + (before["sessions"] if before else int(begun))
@@ -85,6 +85,7 @@ def _train(run: PlannedRun) -> bool:
         "sessions": sessions,
     }
     write_json(run.folder / RUN_FILE, about)
+    asked_to_stop = False
     start, began = newest_step(run.folder / CHECKPOINTS) or 0, time.monotonic()
     try:
         outcome = train_and_evaluate(run.config, run.folder)
@@ -93,6 +94,7 @@ def _train(run: PlannedRun) -> bool:
         ended: dict[str, Any] = {"status": "diverged", "step": error.step, "message": error.what}
     else:
         ended = {"status": "complete" if outcome["complete"] else "interrupted", "step": outcome["step"]}
+        asked_to_stop = outcome["asked_to_stop"]
     seconds = time.monotonic() - began
     if ended["status"] == "complete":
         ensure_cost(run.config, run.folder)
@@ -101,7 +103,7 @@ def _train(run: PlannedRun) -> bool:
         run.folder / RUN_FILE,
         {**about, **ended, "seconds": round(seconds, 1), "images_per_second": round(speed, 1)},
     )
-    return ended["status"] != "interrupted"
+    return not asked_to_stop
 
 
 def _take(run: PlannedRun, keep_checkpoints: bool) -> None:

@@ -39,6 +39,11 @@ class StopRequest:
             self._here = multihost_utils.reached_preemption_sync_point(self._asked)
         return self._here
 
+    @property
+    def received(self) -> bool:
+        """Whether a signal has come to this process."""
+        return self._here
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._restore()
         if self._alone:

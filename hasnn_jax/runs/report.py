@@ -166,11 +166,13 @@ def report_complete(about: RunDescription, workdir: pathlib.Path, epochs: int) -
     )
 
 
-def result(workdir: pathlib.Path, step: int, timetable: Timetable, *, complete: bool) -> dict[str, Any]:
+def result(
+    workdir: pathlib.Path, step: int, timetable: Timetable, *, complete: bool, asked_to_stop: bool = False
+) -> dict[str, Any]:
     """What `train_and_evaluate` returns after a step, from the metrics on disk."""
     tests = evaluations(workdir)
     last = {f"test_{name}": tests[-1][name] if tests else math.nan for name in ("loss", "accuracy")}
-    return {"step": step, "epoch": timetable.epoch(step), "complete": complete, **last}
+    return {"step": step, "epoch": timetable.epoch(step), "complete": complete, "asked_to_stop": asked_to_stop, **last}
 
 
 def last_and_best(workdir: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -37,7 +37,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
 
     Returns:
       "step", "epoch", and "test_loss" and "test_accuracy" (0..1) of the last evaluation; "complete": whether the run
-      has reached its last step.
+      has reached its last step; "asked_to_stop": whether Ctrl-C or SIGTERM came, be it too late to stop this run.
 
     Raises:
       InputError: bad input, before anything in the workdir is changed; training that diverges; a disk that is full.
@@ -83,7 +83,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
             if complete:
                 measure = functools.partial(measured_lines, setup, processes.to_host(state.variables), workdir)
             processes.on_main(lambda: report.finish(about, workdir, log, measure))
-        return processes.on_main(lambda: report.result(workdir, step, timetable, complete=complete))
+        return processes.on_main(
+            lambda: report.result(workdir, step, timetable, complete=complete, asked_to_stop=stop.received)
+        )
 
 
 def starting_weights(config: ConfigDict, setup: RunSetup, workdir: str | os.PathLike[str]) -> dict[str, Any] | None:

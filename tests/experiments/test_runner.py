@@ -39,11 +39,13 @@ def trained(monkeypatch):
         found.append(name)
         end = found.ends.get(name)
         changed = {v.name: v.overrides for v in THREE}[name]
-        write_run(folder.parents[2], name, config.seed, 0.5, epochs=1 if end else 2, **changed)
+        write_run(
+            folder.parents[2], name, config.seed, 0.5, epochs=1 if end and end != "asked too late" else 2, **changed
+        )
         if isinstance(end, Exception):
             raise end
         (folder / "checkpoints" / "20").mkdir(parents=True)
-        return {"complete": end != "stopped", "step": 20}
+        return {"complete": end != "stopped", "step": 20, "asked_to_stop": end in ("stopped", "asked too late")}
 
     monkeypatch.setattr(runner, "train_and_evaluate", train)
     return found
@@ -85,6 +87,17 @@ def test_another_error_stops_the_experiment(runs, trained):
         runner.do_runs(runs, keep_checkpoints=False)
 
     assert trained == ["a", "b"]
+
+
+def test_a_stop_that_comes_too_late_for_a_run_ends_it_after_that_run(runs, trained, capsys):
+    trained.ends["a"] = "asked too late"
+
+    assert not runner.do_runs(runs, keep_checkpoints=False)
+    assert (trained, about(runs[0])["status"]) == (["a"], "complete")
+    assert capsys.readouterr().err.endswith("stopped in run 1 of 3; the same command resumes from here\n")
+    trained.ends.clear()
+    assert runner.do_runs(runs, keep_checkpoints=False)
+    assert trained == ["a", "b", "c"]
 
 
 def test_a_stop_ends_it_with_one_line_and_it_resumes_there(runs, trained, capsys):

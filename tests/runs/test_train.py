@@ -62,8 +62,9 @@ def test_outcome_is_the_last_evaluation(finished):
     workdir, outcome = finished
     last = records(workdir)[-1]
     assert outcome == {
-        "step": 10, "epoch": 2.0, "complete": True, "test_loss": last["loss"], "test_accuracy": last["accuracy"],
-    }  # fmt: skip
+        **{"step": 10, "epoch": 2.0, "complete": True, "asked_to_stop": False},
+        **{"test_loss": last["loss"], "test_accuracy": last["accuracy"]},
+    }
 
 
 def test_training_lowers_the_loss(finished):
