@@ -74,7 +74,7 @@ def _status(run: PlannedRun) -> Status:
 
 
 def _train(run: PlannedRun) -> bool:
-    """Trains a run to its end, and keeps how it ended in its run.json; False if a stop was asked for, be it too late."""
+    """Trains a run, and keeps how it ended in its run.json; False if it was asked to stop, be it too late for that."""
     before = read_json(run.folder / RUN_FILE)
     begun = read_run(run.folder) is not None
     sessions = 1 + (before["sessions"] if before else int(begun))
