@@ -1,8 +1,7 @@
 """Processes on one machine's CPU that share an experiment's runs, each with cores of its own.
 
-Much of a run is Python and compilation, which keep little more than one core busy, so that a process on each core
-trains more runs in the same time than one process on all of them. They share the workdir as `--part`'s do: each takes
-what no other is training.
+Much of a short run is Python and compilation, which leave cores idle. The processes share the workdir as `--part`'s do:
+each takes what no other is training.
 """
 
 import os
