@@ -87,10 +87,11 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
         require_valid(runs)
         claim(root, experiment, base, variants, asked, seeds, short=options.short)
         jobs.start(["experiment", *options.argv, "--jobs", "1"], root)
-        do = functools.partial(do_runs, part_of(runs, *part, variants=len(asked)), jobs=options.jobs)
-        done = do(keep_checkpoints=options.keep_checkpoints)
+        mine = part_of(runs, *part, variants=len(asked))
+        do = functools.partial(do_runs, mine, keep_checkpoints=options.keep_checkpoints, jobs=options.jobs)
+        done = do()
         if done and jobs.wait():
-            done = do(keep_checkpoints=options.keep_checkpoints)  # what another has left, if one has ended early
+            done = do()  # what another has left, if one has ended early
     return done
 
 

@@ -32,7 +32,7 @@ class Jobs:
     """
 
     def __init__(self, count: int):
-        cores = _cores()
+        cores = available_cores()
         if not 1 <= count <= len(cores):
             raise InputError(f"--jobs: expected 1 to {len(cores)}, a process for each core; got {count}")
         self._all = cores
@@ -84,7 +84,7 @@ class Jobs:
         return bool(self._others)
 
 
-def _cores() -> list[int]:
+def available_cores() -> list[int]:
     """Those that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))

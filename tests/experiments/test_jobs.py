@@ -12,10 +12,10 @@ import pytest
 import tiny_experiment
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.experiments.jobs import Jobs
+from hasnn_jax.experiments.jobs import Jobs, available_cores
 from hasnn_jax.experiments.report_text import TIMINGS
 
-cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+cores = len(available_cores())
 needs_two_cores = pytest.mark.skipif(cores < 2, reason="a process for each core")
 
 
