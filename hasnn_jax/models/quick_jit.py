@@ -7,8 +7,8 @@ from typing import Any
 import jax
 
 # XLA's CPU backend spends most of the time that the random numbers of an initialisation take to compile on LLVM's
-# passes beyond the first level: 65 s instead of 13.5 for a hybrid MobileNetV2 of width 0.35. Training steps ran as fast at
-# level 1 as at the default, and at level 0 two to four times slower. Other platforms are left as they are.
+# passes beyond the first level: 65 s instead of 13.5 for a hybrid MobileNetV2 of width 0.35. Training steps ran as fast
+# at level 1 as at the default, and at level 0 two to four times slower. Other platforms are left as they are.
 LEVEL = "xla_backend_optimization_level"
 _OPTIONS = {"cpu": {LEVEL: 1}}
 
