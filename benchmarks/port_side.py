@@ -39,7 +39,7 @@ class PortSide:
         config, model = case.config(), model_of(case)
         shape = (case.image_size, case.image_size, 3)
         if state_dict is None:
-            variables = quick_jit(functools.partial(initial_variables, model, shape))(jax.random.key(config.seed))
+            variables = quick_jit(functools.partial(initial_variables, model, shape))(np.uint32(config.seed))
         else:
             variables = torch_weights.from_state_dict(model, state_dict)
         mesh = make_mesh(jax.devices()[:1])

@@ -5,7 +5,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
@@ -45,16 +47,16 @@ def without_groups(model: Model) -> Model:
     return model.clone(layers=dataclasses.replace(model.layers, statistics_group=None))
 
 
-def initial_variables(model: Model, image_shape: tuple[int, ...], key: Array) -> dict[str, Any]:
+def initial_variables(model: Model, image_shape: tuple[int, ...], seed: int | np.uint32 | Array) -> dict[str, Any]:
     """Freshly initialised variables.
 
     Args:
       model: a Flax module.
       image_shape: (height, width, channels).
-      key: of the random numbers.
+      seed: of the random numbers, 0 to 2^32 - 1.
     """
     batch = model.layers.statistics_group or 1  # with a batch-wide value range, initialisation needs a whole group
-    return dict(model.init(key, jnp.zeros((batch, *image_shape)), train=False))
+    return dict(model.init(jax.random.key(seed), jnp.zeros((batch, *image_shape)), train=False))
 
 
 def all_of_weights(settings: ConfigDict) -> ConfigDict:

@@ -2,14 +2,16 @@
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from hasnn_jax.assembly.data import build_preprocessing, build_reading, open_source, require_classes
+from hasnn_jax.assembly.kept_programs import KeptPrograms
 from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.config import validate
 from hasnn_jax.data import Preprocessing, Reading, Source
@@ -31,6 +33,7 @@ class RunSetup:
       model: a Flax module.
       initialise: () -> freshly initialised variables, a function of the seed.
       shapes: and dtypes of these variables.
+      programs: that are kept for the next start.
     """
 
     mesh: Mesh
@@ -41,10 +44,15 @@ class RunSetup:
     model: Model
     initialise: Callable[[], dict[str, Any]]
     shapes: dict[str, Any]
+    programs: KeptPrograms
 
 
-def set_up(config: ConfigDict) -> RunSetup:
-    """Opens the data and builds the model that the config names. Writes nothing.
+def set_up(config: ConfigDict, programs: pathlib.Path | None = None) -> RunSetup:
+    """Opens the data and builds the model that the config names.
+
+    Args:
+      config: see `hasnn_jax.config.default_config`.
+      programs: folder in which traced programs are kept; see `KeptPrograms`.
 
     Raises:
       InputError: a setting that is unknown or out of range, data that cannot be opened, or a model that does not fit
@@ -58,8 +66,9 @@ def set_up(config: ConfigDict) -> RunSetup:
     preprocessing = build_preprocessing(config.data)
     model = build_model(config.model, config.data.num_classes)
     image_shape = preprocessing.image_shape(source.train[0])
-    initialise = quick_jit(functools.partial(initial_variables, model, image_shape))
-    key = jax.random.key(config.seed)  # no part of the program: that of other seeds is in the compilation cache
+    kept = KeptPrograms(programs, config, image_shape)
+    initialise = kept.keep("initial_variables", functools.partial(initial_variables, model, image_shape), jit=quick_jit)
+    seed = np.uint32(config.seed)  # no part of the program, so that other seeds' runs find it too
     return RunSetup(
         mesh,
         source,
@@ -67,6 +76,7 @@ def set_up(config: ConfigDict) -> RunSetup:
         build_reading(config.data),
         config.batch_size,
         model,
-        functools.partial(initialise, key),
-        jax.eval_shape(initialise, key),  # raises where the model does not fit the images
+        functools.partial(initialise, seed),
+        initialise.shapes(seed),  # raises where the model does not fit the images
+        kept,
     )

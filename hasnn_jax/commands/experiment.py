@@ -88,7 +88,13 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
         claim(root, experiment, base, variants, asked, seeds, short=options.short)
         jobs.start(["experiment", *options.argv, "--jobs", "1"], root)
         mine = part_of(runs, *part, variants=len(asked))
-        do = functools.partial(do_runs, mine, keep_checkpoints=options.keep_checkpoints, jobs=options.jobs)
+        do = functools.partial(
+            do_runs,
+            mine,
+            keep_checkpoints=options.keep_checkpoints,
+            jobs=options.jobs,
+            programs=run_options.kept_programs(),
+        )
         done = do()
         if done and jobs.wait():
             done = do()  # what another has left, if one has ended early

@@ -90,3 +90,15 @@ def keep_compiled() -> None:
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(COMPILED).expanduser()))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)  # a start has several of below a second
+
+
+def kept_programs() -> pathlib.Path | None:
+    """The folder of programs that need not be traced either, in JAX's cache; None where that is off or no folder."""
+    import jax
+
+    cache = jax.config.jax_compilation_cache_dir
+    if not jax.config.jax_enable_compilation_cache or not cache or "://" in cache:
+        return None
+    return pathlib.Path(cache) / "programs"

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from hasnn_jax.common.console import Say
 from hasnn_jax.common.files import replacing
+from hasnn_jax.common.fingerprints import PACKAGE, code_digest, digest
 from hasnn_jax.common.machine import version
 from hasnn_jax.config import flatten
 from hasnn_jax.planning.compilation import COMPILED_BY, Outcome
@@ -20,7 +21,6 @@ from hasnn_jax.planning.hlo_totals import Collective
 from hasnn_jax.planning.profile import Kernel, Part, Profile
 from hasnn_jax.planning.step_cost import Cost, Memory
 
-PACKAGE = pathlib.Path(__file__).parents[1]
 # Settings that the compiled step depends on, besides those of the model and the optimizer.
 STEP_SETTINGS = ("batch_size", "accumulate", "shard_parameters", "schedule.name", "data.num_classes", "data.image_size")
 
@@ -32,8 +32,7 @@ def cache_key(config: ConfigDict, target: Target, channels: int, package: pathli
       config: see `hasnn_jax.config.default_config`.
       target: the devices.
       channels: of an image.
-      package: folder whose Python files are the code. All of them count: a list of those that matter would go out of
-        date unnoticed, and then the cache would give wrong answers.
+      package: folder whose Python files are the code.
     """
     settings = {
         key: repr(value)
@@ -41,22 +40,20 @@ def cache_key(config: ConfigDict, target: Target, channels: int, package: pathli
         if key in STEP_SETTINGS or (key.startswith(("model.", "optim.")) and not key.startswith("model.init_"))
     }
     backend = jax.devices()[0].client.platform_version if target.name == LOCAL else ""
-    code = sorted((file.relative_to(package).as_posix(), _digest(file.read_bytes())) for file in package.rglob("*.py"))
-    parts = (
+    return digest(
         sorted(settings.items()),
         (target.name, target.devices, target.kind, backend, channels),
         [(name, version(name)) for name in COMPILED_BY],
         [os.environ.get(name) for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")],
-        code,
+        code_digest(package),
     )
-    return _digest(repr(parts).encode())
 
 
 def read_outcome(file: pathlib.Path) -> Outcome | None:
     """A cached outcome; None if the file does not exist or is damaged."""
     try:
         entry = json.loads(file.read_bytes())
-        if entry["digest"] != _digest(json.dumps(entry["outcome"]).encode()):
+        if entry["digest"] != _checksum(entry["outcome"]):
             return None
         cost, refusal, seconds, profile = (entry["outcome"][name] for name in ("cost", "refusal", "seconds", "profile"))
         if cost is not None:
@@ -76,7 +73,7 @@ def write_outcome(file: pathlib.Path, outcome: Outcome, say: Say) -> None:
     If the file cannot be written, only `say` is told: the outcome is as good without a cache.
     """
     plain = json.loads(json.dumps(dataclasses.asdict(outcome)))
-    text = json.dumps({"digest": _digest(json.dumps(plain).encode()), "outcome": plain}, indent=1)
+    text = json.dumps({"digest": _checksum(plain), "outcome": plain}, indent=1)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as temporary:
@@ -85,5 +82,5 @@ def write_outcome(file: pathlib.Path, outcome: Outcome, say: Say) -> None:
         say(f"the plan cannot be cached in {file.parent} ({error.strerror})")
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _checksum(plain: object) -> str:
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()

@@ -64,7 +64,7 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
     model = build_model(config.model, config.data.num_classes)
     steps_per_epoch = count_steps(examples, config.batch_size)
     image = (config.data.image_size, config.data.image_size, channels)
-    variables = jax.eval_shape(lambda: initial_variables(model, image, jax.random.key(config.seed)))
+    variables = jax.eval_shape(lambda: initial_variables(model, image, config.seed))
     program = build_program(config, model, variables, mesh, steps_per_epoch)
     sharded = functools.partial(jax.ShapeDtypeStruct, sharding=sharding.over_batch(mesh))
     batch = {

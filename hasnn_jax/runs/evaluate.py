@@ -26,10 +26,12 @@ from hasnn_jax.training.steps import evaluation_step
 Evaluate = Callable[..., dict[str, jax.Array]]
 
 
-def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, float]:
+def evaluate_weights(
+    config: ConfigDict, workdir: str | os.PathLike[str], *, programs: pathlib.Path | None = None
+) -> dict[str, float]:
     """Evaluates a workdir's newest checkpoint, or, if it has none, the weights of `config.model.init_from`.
 
-    Changes nothing on disk.
+    Changes nothing in the workdir; `programs` is that of `hasnn_jax.runs.train.train_and_evaluate`.
 
     Returns:
       "loss" and "accuracy" (0..1) over all test images, "images": how many there are, and "unreadable" where some could
@@ -38,7 +40,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
     Raises:
       InputError: bad input, or no weights.
     """
-    setup = set_up(config)
+    setup = set_up(config, programs)
     workdir = pathlib.Path(workdir).expanduser()
     checkpoint = folders.newest_checkpoint(workdir)
     settings = all_of_weights(config.model)
@@ -60,7 +62,7 @@ def evaluate_weights(config: ConfigDict, workdir: str | os.PathLike[str]) -> dic
         progress.say(f"weights  {checkpoint or settings.init_from}")
         progress.say(f"data     {setup.source.name}: {images:,} test images")
         metrics = evaluate_all(
-            compile_evaluation(setup.model, setup.mesh),
+            kept_evaluation(setup),
             jax.device_put(variables, sharding.replicated(setup.mesh)),
             setup,
             advance=progress.advance,
@@ -73,6 +75,11 @@ def compile_evaluation(model: Model, mesh: Mesh) -> Evaluate:
     """The evaluation step over the mesh: (variables, batch) -> sums; the variables keep their sharding."""
     step = functools.partial(evaluation_step, apply=compile_for(mesh, model.apply))
     return jax.jit(step, in_shardings=(None, sharding.over_batch(mesh)), out_shardings=sharding.replicated(mesh))
+
+
+def kept_evaluation(setup: RunSetup) -> Evaluate:
+    """The same for a run, from its kept programs."""
+    return setup.programs.keep("evaluation_step", compile_evaluation(setup.model, setup.mesh))
 
 
 def evaluate_all(

@@ -10,7 +10,7 @@ from hasnn_jax import data
 from hasnn_jax.assembly.run_setup import RunSetup
 from hasnn_jax.checkpoints.saving import Checkpoints
 from hasnn_jax.common.errors import DivergedError
-from hasnn_jax.runs.evaluate import Evaluate, compile_evaluation, evaluate_all
+from hasnn_jax.runs.evaluate import Evaluate, evaluate_all, kept_evaluation
 from hasnn_jax.runs.interrupt import StopRequest
 from hasnn_jax.runs.run_log import RunLog
 from hasnn_jax.runs.timetable import Timetable
@@ -54,7 +54,7 @@ class TrainingLoop:
         Returns:
           (the state after the last step done, whether the run is complete).
         """
-        evaluate = compile_evaluation(self.setup.model, self.setup.mesh)
+        evaluate = kept_evaluation(self.setup)
         if evaluate_first and not self._evaluate_and_save(evaluate, state, start):
             self.checkpoints.finish()
             return state, False

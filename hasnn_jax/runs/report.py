@@ -92,7 +92,7 @@ def announce(log: RunLog, about: RunDescription, cost: ModelCost, start: int, to
     log.say(f"workdir  {log.workdir}")
     if start:
         log.say(f"resuming from the checkpoint of step {start:,} of {total:,}")
-    log.say(f"{total - start:,} steps to go; the first one has to be compiled, which can take a minute")
+    log.say(f"{total - start:,} steps to go; the first is compiled, unless it was before, which can take a minute")
 
 
 def finish(about: RunDescription, workdir: pathlib.Path, log: RunLog, measure: Callable[[], list[str]] | None) -> None:

@@ -1,5 +1,6 @@
 """A training run, from a config to a summary; read it top to bottom."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -26,7 +27,9 @@ from hasnn_jax.runs.workdir import claim_workdir
 from hasnn_jax.training import processes
 
 
-def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+def train_and_evaluate(
+    config: ConfigDict, workdir: str | os.PathLike[str], *, programs: pathlib.Path | None = None
+) -> dict[str, Any]:
     """Trains the configured model and evaluates it, resuming from the workdir's newest checkpoint if it has one.
 
     Where several processes train together, all of them call this.
@@ -34,6 +37,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
     Args:
       config: see `hasnn_jax.config.default_config`.
       workdir: receives the config, metrics, checkpoints, curves and summary; a folder that all processes share.
+      programs: folder in which traced programs are kept for the next start; see
+        `hasnn_jax.assembly.kept_programs.KeptPrograms`. None: nothing is kept.
 
     Returns:
       "step", "epoch", and "test_loss" and "test_accuracy" (0..1) of the last evaluation; "complete": whether the run
@@ -43,10 +48,15 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike[str]) -> d
       InputError: bad input, before anything in the workdir is changed; training that diverges; a disk that is full.
     """
     # Build all that the config names before anything is written.
-    setup = set_up(config)
+    setup = set_up(config, programs)
     processes.on_main(lambda: require_installed(config.loggers))
     steps_per_epoch = count_steps(len(setup.source.train), config.batch_size)
     program = build_program(config, setup.model, setup.shapes, setup.mesh, steps_per_epoch)
+    program = dataclasses.replace(
+        program,
+        begin=setup.programs.keep("begin", program.begin),
+        step=setup.programs.keep("train_step", program.step, steps_per_epoch, donates=True),
+    )
     timetable = Timetable(
         config.epochs, steps_per_epoch, config.log_every_steps, config.eval_every_epochs, config.save_every_epochs
     )

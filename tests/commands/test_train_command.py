@@ -6,8 +6,11 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import pytest
 from quick_compilation import with_devices
+
+from hasnn_jax.commands.run_options import kept_programs
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = (
@@ -63,12 +66,32 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     assert lines[0].split() == ["data", "digits:", "1,438", "training", "and", "359", "test", "images"]
     assert sum(line.startswith("step ") and " left" in line and "images/s" in line for line in lines) == 4
     assert sum(line.startswith("step 44/44  test ") for line in lines) == 1
-    assert list((tmp_path / ".cache/hasnn_jax").iterdir())
+    assert list((tmp_path / ".cache/hasnn_jax").glob("jit_*"))
+    programs = list((tmp_path / ".cache/hasnn_jax/programs").iterdir())
+    assert len(programs) == 4  # initial variables and state, training step, evaluation step
     assert not any("\r" in line or line.startswith(("I1", "W1")) for line in lines)
 
     accuracy = (tmp_path / "runs/digits/summary.txt").read_text().splitlines()[1].partition(", after")[0]
     evaluated = run_train("--evaluate", *SHORT, unclipped, cwd=tmp_path, HOME=str(tmp_path))
     assert (evaluated.returncode, evaluated.stdout) == (0, f"{accuracy}, over all 359 test images\n"), evaluated.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("jax_compilation_cache_dir", "/somewhere", pathlib.Path("/somewhere/programs")),
+        ("jax_compilation_cache_dir", "gs://bucket/cache", None),
+        ("jax_compilation_cache_dir", None, None),
+        ("jax_enable_compilation_cache", False, None),
+    ],
+)
+def test_traced_programs_are_kept_beside_compiled_ones(setting, value, expected):
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, value)
+    try:
+        assert kept_programs() == expected
+    finally:
+        jax.config.update(setting, before)
 
 
 @pytest.mark.parametrize(
