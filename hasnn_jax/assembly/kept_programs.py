@@ -69,6 +69,16 @@ class KeptPrograms:
         """
         return Program(function, self._folder, digest(self._made_from, name, made_from), jit, donates)
 
+    def remember(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` returns, now or at an earlier start: something about the model, to find which it is traced."""
+        if self._folder is None:
+            return find()
+        file = self._folder / digest(self._made_from, name)
+        if (known := _read(file)) is None:
+            known = find()
+            _write(file, known)
+        return known
+
 
 class Program:
     """A compiled function that is read from a file when it is first called, or else traced and written there.
@@ -157,8 +167,8 @@ def _surroundings() -> tuple[object, ...]:
     )
 
 
-def _read(file: pathlib.Path) -> tuple[bytearray, Any] | None:
-    """An exported program and the shapes of its results; None if the file does not exist or is damaged."""
+def _read(file: pathlib.Path) -> Any:
+    """What a file holds; None if the file does not exist or is damaged."""
     try:
         content = file.read_bytes()
     except OSError:
@@ -171,9 +181,9 @@ def _read(file: pathlib.Path) -> tuple[bytearray, Any] | None:
     return pickle.loads(entry)
 
 
-def _write(file: pathlib.Path, entry: tuple[bytearray, Any]) -> None:
-    """Writes an entry. If that fails, it is only said: the program is as good without."""
-    content = pickle.dumps(entry)
+def _write(file: pathlib.Path, kept: Any) -> None:
+    """Writes a file. If that fails, it is only said: what it would hold is as good without."""
+    content = pickle.dumps(kept)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(file.parent), replacing(file) as temporary:

@@ -24,7 +24,8 @@ CHUNK = 16  # of them at a time
 
 def cost_of_image(setup: RunSetup) -> ModelCost:
     """What an image costs the run's model before any zero is known."""
-    return model_cost(setup.model, setup.preprocessing.image_shape(setup.source.train[0]))
+    image_shape = setup.preprocessing.image_shape(setup.source.train[0])
+    return setup.programs.remember("model_cost", lambda: model_cost(setup.model, image_shape))
 
 
 def measured_lines(setup: RunSetup, variables: Mapping[str, Any], workdir: pathlib.Path) -> list[str]:

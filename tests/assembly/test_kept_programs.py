@@ -109,6 +109,13 @@ def test_other_code_and_other_surroundings_are_other_programs(tmp_path, monkeypa
     assert traces(tmp_path) > 0
 
 
+def test_what_is_remembered_is_found_once(tmp_path):
+    found = [KeptPrograms(tmp_path, tiny_config()).remember("cost", lambda i=i: {"number": i}) for i in range(3)]
+    assert found == [{"number": 0}] * 3
+    assert KeptPrograms(tmp_path, tiny_config(), (8, 8, 3)).remember("cost", lambda: 4) == 4
+    assert KeptPrograms(None, tiny_config()).remember("cost", lambda: 5) == 5
+
+
 @pytest.mark.parametrize("content", [b"", b"short", bytes(200)], ids=["empty", "short", "zeros"])
 def test_a_damaged_file_is_replaced(tmp_path, content):
     traces(tmp_path)
@@ -178,6 +185,7 @@ def test_a_run_from_kept_programs_is_the_same_to_the_bit(tmp_path, monkeypatch):
     monkeypatch.setattr(steps, "train_step", refuse)
     monkeypatch.setattr(run_setup, "initial_variables", refuse)
     monkeypatch.setattr("hasnn_jax.runs.evaluate.evaluation_step", refuse)
+    monkeypatch.setattr("hasnn_jax.runs.measured.model_cost", refuse)
     assert train("second", tmp_path / "programs") == plain
     evaluated = evaluate_weights(tiny_config(), tmp_path / "second", programs=tmp_path / "programs")
     assert evaluated["loss"] == plain[-1]["loss"]

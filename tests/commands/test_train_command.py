@@ -68,7 +68,7 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
     assert sum(line.startswith("step 44/44  test ") for line in lines) == 1
     assert list((tmp_path / ".cache/hasnn_jax").glob("jit_*"))
     programs = list((tmp_path / ".cache/hasnn_jax/programs").iterdir())
-    assert len(programs) == 4  # initial variables and state, training step, evaluation step
+    assert len(programs) == 5  # initial variables and state, training step, evaluation step, and the model's cost
     assert not any("\r" in line or line.startswith(("I1", "W1")) for line in lines)
 
     accuracy = (tmp_path / "runs/digits/summary.txt").read_text().splitlines()[1].partition(", after")[0]
