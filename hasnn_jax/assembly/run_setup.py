@@ -47,12 +47,12 @@ class RunSetup:
     programs: KeptPrograms
 
 
-def set_up(config: ConfigDict, programs: pathlib.Path | None = None) -> RunSetup:
+def set_up(config: ConfigDict, keep_programs_in: pathlib.Path | None = None) -> RunSetup:
     """Opens the data and builds the model that the config names.
 
     Args:
       config: see `hasnn_jax.config.default_config`.
-      programs: folder in which traced programs are kept; see `KeptPrograms`.
+      keep_programs_in: folder in which traced programs are kept; see `KeptPrograms`.
 
     Raises:
       InputError: a setting that is unknown or out of range, data that cannot be opened, or a model that does not fit
@@ -66,7 +66,7 @@ def set_up(config: ConfigDict, programs: pathlib.Path | None = None) -> RunSetup
     preprocessing = build_preprocessing(config.data)
     model = build_model(config.model, config.data.num_classes)
     image_shape = preprocessing.image_shape(source.train[0])
-    kept = KeptPrograms(programs, config, image_shape)
+    kept = KeptPrograms(keep_programs_in, config, sharding.replicated(mesh), image_shape)
     initialise = kept.keep("initial_variables", functools.partial(initial_variables, model, image_shape), jit=quick_jit)
     seed = np.uint32(config.seed)  # no part of the program, so that other seeds' runs find it too
     return RunSetup(

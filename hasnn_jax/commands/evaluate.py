@@ -10,7 +10,7 @@ def run(options: Options) -> None:
     from hasnn_jax.runs.evaluate import evaluate_weights
     from hasnn_jax.training import processes
 
-    metrics = evaluate_weights(options.config, workdir, programs=run_options.kept_programs())
+    metrics = evaluate_weights(options.config, workdir, keep_programs_in=run_options.kept_programs())
     left_out = f" but {metrics['unreadable']:,} unreadable ones" if "unreadable" in metrics else ""
     if processes.is_main():
         print(

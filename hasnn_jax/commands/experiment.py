@@ -93,7 +93,7 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
             mine,
             keep_checkpoints=options.keep_checkpoints,
             jobs=options.jobs,
-            programs=run_options.kept_programs(),
+            keep_programs_in=run_options.kept_programs(),
         )
         done = do()
         if done and jobs.wait():

@@ -20,7 +20,7 @@ def run(options: Options) -> None:
     workdir = run_options.start(options)
     from hasnn_jax.runs.train import train_and_evaluate
 
-    train_and_evaluate(options.config, workdir, programs=run_options.kept_programs())
+    train_and_evaluate(options.config, workdir, keep_programs_in=run_options.kept_programs())
 
 
 COMMAND = Command(

@@ -23,7 +23,7 @@ from hasnn_jax.runs.train import train_and_evaluate
 
 
 def do_runs(
-    runs: Sequence[PlannedRun], *, keep_checkpoints: bool, jobs: int = 1, programs: pathlib.Path | None = None
+    runs: Sequence[PlannedRun], *, keep_checkpoints: bool, jobs: int = 1, keep_programs_in: pathlib.Path | None = None
 ) -> bool:
     """Trains what is not complete. Runs that another process is training are left to it.
 
@@ -32,7 +32,7 @@ def do_runs(
       keep_checkpoints: whether to keep the checkpoints of runs that are complete; those of runs that were not made here
         are kept in any case.
       jobs: how many processes do these runs, for the time that is left.
-      programs: folder in which traced programs are kept; see `hasnn_jax.runs.train.train_and_evaluate`.
+      keep_programs_in: folder in which traced programs are kept; see `hasnn_jax.runs.train.train_and_evaluate`.
 
     Returns:
       False if it was asked to stop before the last run.
@@ -54,7 +54,7 @@ def do_runs(
                 _take(run, keep_checkpoints)
                 continue
             say(f"run {number} of {len(runs)}: {run.name}{_time_left(runs[number - 1 :], jobs)}")
-            if not _train(run, programs):
+            if not _train(run, keep_programs_in):
                 say(f"stopped in run {number} of {len(runs)}; the same command resumes from here")
                 return False
         except InUseError:
@@ -76,7 +76,7 @@ def _status(run: PlannedRun) -> Status:
     return found.status
 
 
-def _train(run: PlannedRun, programs: pathlib.Path | None) -> bool:
+def _train(run: PlannedRun, keep_programs_in: pathlib.Path | None) -> bool:
     """Trains a run, and keeps how it ended in its run.json; False if it was asked to stop, be it too late for that."""
     before = read_json(run.folder / RUN_FILE)
     begun = read_run(run.folder) is not None
@@ -91,7 +91,7 @@ def _train(run: PlannedRun, programs: pathlib.Path | None) -> bool:
     asked_to_stop = False
     start, began = newest_step(run.folder / CHECKPOINTS) or 0, time.monotonic()
     try:
-        outcome = train_and_evaluate(run.config, run.folder, programs=programs)
+        outcome = train_and_evaluate(run.config, run.folder, keep_programs_in=keep_programs_in)
     except DivergedError as error:
         say(f"{run.name}: diverged at step {error.step}: {error.what}; the other runs go on")
         ended: dict[str, Any] = {"status": "diverged", "step": error.step, "message": error.what}

@@ -27,11 +27,11 @@ Evaluate = Callable[..., dict[str, jax.Array]]
 
 
 def evaluate_weights(
-    config: ConfigDict, workdir: str | os.PathLike[str], *, programs: pathlib.Path | None = None
+    config: ConfigDict, workdir: str | os.PathLike[str], *, keep_programs_in: pathlib.Path | None = None
 ) -> dict[str, float]:
     """Evaluates a workdir's newest checkpoint, or, if it has none, the weights of `config.model.init_from`.
 
-    Changes nothing in the workdir; `programs` is that of `hasnn_jax.runs.train.train_and_evaluate`.
+    Changes nothing in the workdir; `keep_programs_in` is that of `hasnn_jax.runs.train.train_and_evaluate`.
 
     Returns:
       "loss" and "accuracy" (0..1) over all test images, "images": how many there are, and "unreadable" where some could
@@ -40,7 +40,7 @@ def evaluate_weights(
     Raises:
       InputError: bad input, or no weights.
     """
-    setup = set_up(config, programs)
+    setup = set_up(config, keep_programs_in)
     workdir = pathlib.Path(workdir).expanduser()
     checkpoint = folders.newest_checkpoint(workdir)
     settings = all_of_weights(config.model)

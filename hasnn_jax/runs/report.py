@@ -92,7 +92,9 @@ def announce(log: RunLog, about: RunDescription, cost: ModelCost, start: int, to
     log.say(f"workdir  {log.workdir}")
     if start:
         log.say(f"resuming from the checkpoint of step {start:,} of {total:,}")
-    log.say(f"{total - start:,} steps to go; the first is compiled, unless it was before, which can take a minute")
+    log.say(
+        f"{total - start:,} steps to go; compiling the first can take a minute, unless an earlier start has done it"
+    )
 
 
 def finish(about: RunDescription, workdir: pathlib.Path, log: RunLog, measure: Callable[[], list[str]] | None) -> None:

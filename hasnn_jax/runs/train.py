@@ -28,7 +28,7 @@ from hasnn_jax.training import processes
 
 
 def train_and_evaluate(
-    config: ConfigDict, workdir: str | os.PathLike[str], *, programs: pathlib.Path | None = None
+    config: ConfigDict, workdir: str | os.PathLike[str], *, keep_programs_in: pathlib.Path | None = None
 ) -> dict[str, Any]:
     """Trains the configured model and evaluates it, resuming from the workdir's newest checkpoint if it has one.
 
@@ -37,7 +37,7 @@ def train_and_evaluate(
     Args:
       config: see `hasnn_jax.config.default_config`.
       workdir: receives the config, metrics, checkpoints, curves and summary; a folder that all processes share.
-      programs: folder in which traced programs are kept for the next start; see
+      keep_programs_in: folder in which traced programs are kept for the next start; see
         `hasnn_jax.assembly.kept_programs.KeptPrograms`. None: nothing is kept.
 
     Returns:
@@ -48,7 +48,7 @@ def train_and_evaluate(
       InputError: bad input, before anything in the workdir is changed; training that diverges; a disk that is full.
     """
     # Build all that the config names before anything is written.
-    setup = set_up(config, programs)
+    setup = set_up(config, keep_programs_in)
     processes.on_main(lambda: require_installed(config.loggers))
     steps_per_epoch = count_steps(len(setup.source.train), config.batch_size)
     program = build_program(config, setup.model, setup.shapes, setup.mesh, steps_per_epoch)

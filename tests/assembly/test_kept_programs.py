@@ -1,6 +1,6 @@
-"""Programs that the next start finds in files: the same results, nothing traced, and nothing found that has changed."""
+"""Programs that the next start finds in files: the same results, not traced again, and none that has changed."""
 
-import os
+import contextlib
 from typing import NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from hasnn_jax.assembly.kept_programs import KeptPrograms
 from hasnn_jax.assembly.run_setup import set_up
 from hasnn_jax.runs.evaluate import evaluate_weights
 from hasnn_jax.runs.train import train_and_evaluate
-from hasnn_jax.training import steps
+from hasnn_jax.training import sharding, steps
 
 X = np.arange(3, dtype=np.float32)
 
@@ -35,10 +35,14 @@ class Counted:
         return Results(2 * x, {"sum": x.sum()})
 
 
+def kept_in(folder, config=None, *made_from):
+    return KeptPrograms(folder, config or tiny_config(), sharding.replicated(sharding.make_mesh()), *made_from)
+
+
 def traces(folder, config=None, *made_from, name="double", x=X):
     """How often a start traces the function: 0 if it was kept."""
     function = Counted()
-    found = KeptPrograms(folder, config or tiny_config(), *made_from).keep(name, function, jit=jax.jit)(x)
+    found = kept_in(folder, config, *made_from).keep(name, function, jit=jax.jit)(x)
     assert isinstance(found, Results)
     assert_trees_equal(found, Results(2 * x, {"sum": x.sum()}))
     return function.traced
@@ -52,7 +56,7 @@ def test_the_next_start_does_not_trace(tmp_path):
 def test_shapes_of_the_results_need_no_tracing_either(tmp_path):
     for kept in (False, True):
         function = Counted()
-        program = KeptPrograms(tmp_path, tiny_config()).keep("double", function, jit=jax.jit)
+        program = kept_in(tmp_path).keep("double", function, jit=jax.jit)
         found = program.shapes(X)
         assert (found.doubled.shape, found.names["sum"].dtype) == ((3,), np.float32)
         program(X)
@@ -101,55 +105,64 @@ def test_other_code_and_other_surroundings_are_other_programs(tmp_path, monkeypa
     finally:
         jax.config.update("jax_default_matmul_precision", before)
     assert traces(tmp_path) == 0
-    monkeypatch.setattr(kept_programs, "code_digest", lambda: "changed")
-    assert traces(tmp_path) > 0
-    monkeypatch.setenv("LIBTPU_INIT_ARGS", "--changed")
-    assert traces(tmp_path) > 0
-    monkeypatch.setattr(kept_programs, "version", lambda name: f"{name} 99")
-    assert traces(tmp_path) > 0
+    for variable in ("XLA_FLAGS", "LIBTPU_INIT_ARGS"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "--changed")
+            assert traces(tmp_path) > 0
+    code, *versions = kept_programs._CODE
+    for changed in (("changed", *versions), (code, "changed", *versions[1:]), (code, *versions[:1], "changed")):
+        monkeypatch.setattr(kept_programs, "_CODE", changed)
+        assert traces(tmp_path) > 0
 
 
-def test_what_is_remembered_is_found_once(tmp_path):
-    found = [KeptPrograms(tmp_path, tiny_config()).remember("cost", lambda i=i: {"number": i}) for i in range(3)]
-    assert found == [{"number": 0}] * 3
-    assert KeptPrograms(tmp_path, tiny_config(), (8, 8, 3)).remember("cost", lambda: 4) == 4
-    assert KeptPrograms(None, tiny_config()).remember("cost", lambda: 5) == 5
-
-
-@pytest.mark.parametrize("content", [b"", b"short", bytes(200)], ids=["empty", "short", "zeros"])
-def test_a_damaged_file_is_replaced(tmp_path, content):
+def test_code_is_that_which_this_process_runs_whatever_is_edited_meanwhile(tmp_path, monkeypatch):
     traces(tmp_path)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(content)
-    assert traces(tmp_path) > 0
+    monkeypatch.setattr(kept_programs, "code_digest", lambda: "edited")
+    monkeypatch.setattr(kept_programs, "version", lambda name: "installed meanwhile")
     assert traces(tmp_path) == 0
 
 
-def test_a_folder_that_cannot_be_written_costs_a_line(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    assert traces(tmp_path / "file" / "programs") > 0
-    assert "cannot be kept in" in capsys.readouterr().err
-
-
-def test_what_was_not_used_for_longest_makes_room(tmp_path, monkeypatch):
-    for number, name in enumerate(("oldest", "older", "used again")):
-        traces(tmp_path, name=name)
-        (new,) = (file for file in tmp_path.iterdir() if file.stat().st_mtime > 10)
-        os.utime(new, (number, number))
-    traces(tmp_path, name="oldest")
-    size = max(file.stat().st_size for file in tmp_path.iterdir())
-    monkeypatch.setattr(kept_programs, "LARGEST_FOLDER", 3 * size)
-    traces(tmp_path, name="newest")
-    assert len(list(tmp_path.iterdir())) == 3
-    kept = {name: traces(tmp_path, name=name) == 0 for name in ("oldest", "used again", "newest")}
-    assert kept == dict.fromkeys(kept, True)
+def test_what_is_remembered_is_found_once(tmp_path):
+    found = [kept_in(tmp_path).remember("cost", lambda i=i: {"number": i}) for i in range(3)]
+    assert found == [{"number": 0}] * 3
+    assert kept_in(tmp_path, None, (8, 8, 3)).remember("cost", lambda: 4) == 4
+    assert kept_in(None).remember("cost", lambda: 5) == 5
 
 
 def test_the_first_argument_is_donated(tmp_path):
     for _ in range(2):
         x = jnp.ones(3)
-        KeptPrograms(tmp_path, tiny_config()).keep("double", jax.jit(lambda x: 2 * x), donates=True)(x)
+        kept_in(tmp_path).keep("double", jax.jit(lambda x: 2 * x), donates=True)(x)
         assert x.is_deleted()
+
+
+@contextlib.contextmanager
+def compilations(name):
+    """A list that grows with every compilation of the program of that name, cached or not."""
+    found = []
+
+    def listen(event, seconds, fun_name=None, **_):
+        if event.endswith("backend_compile_duration") and fun_name == f"jit({name})":
+            found.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_steps_that_pass_their_state_on_are_compiled_once(tmp_path):
+    over_batch = sharding.over_batch(sharding.make_mesh())
+    for _ in range(2):
+        begin = kept_in(tmp_path).keep("begin", jnp.zeros_like, jit=jax.jit)
+        step = kept_in(tmp_path).keep("step", jax.jit(lambda state, x: (state + x, x.sum())), donates=True)
+        state = begin(X)
+        with compilations("step") as found:
+            for _ in range(3):
+                state, _ = step(state, jax.device_put(X, over_batch))
+        assert state.tolist() == [0, 3, 6]
+        assert len(found) == 1
 
 
 @pytest.mark.parametrize("setting", ["jax_debug_nans", "jax_disable_jit"])
@@ -157,10 +170,22 @@ def test_nothing_is_kept_where_jax_debugs(tmp_path, setting):
     before = getattr(jax.config, setting)
     jax.config.update(setting, True)
     try:
-        KeptPrograms(tmp_path, tiny_config()).keep("double", jax.jit(lambda x: 2 * x))(X)
+        kept_in(tmp_path).keep("double", jax.jit(lambda x: 2 * x))(X)
     finally:
         jax.config.update(setting, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_kept_of_several_devices(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    assert traces(tmp_path) > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(tmp_path):
+    traces(tmp_path)
+    tmp_path.chmod(0o777)
+    assert traces(tmp_path) > 0
 
 
 def test_initial_variables_are_those_of_the_seed(tmp_path):
@@ -173,11 +198,13 @@ def test_initial_variables_are_those_of_the_seed(tmp_path):
 @pytest.mark.slow
 def test_a_run_from_kept_programs_is_the_same_to_the_bit(tmp_path, monkeypatch):
     def train(name, programs):
-        train_and_evaluate(tiny_config(), tmp_path / name, programs=programs)
+        train_and_evaluate(tiny_config(), tmp_path / name, keep_programs_in=programs)
         return records(tmp_path / name)
 
     plain = train("plain", None)
-    assert train("first", tmp_path / "programs") == plain
+    with compilations("train_step") as found:
+        assert train("first", tmp_path / "programs") == plain
+    assert len(found) == 1
 
     def refuse(*_, **__):
         pytest.fail("traced")
@@ -187,5 +214,5 @@ def test_a_run_from_kept_programs_is_the_same_to_the_bit(tmp_path, monkeypatch):
     monkeypatch.setattr("hasnn_jax.runs.evaluate.evaluation_step", refuse)
     monkeypatch.setattr("hasnn_jax.runs.measured.model_cost", refuse)
     assert train("second", tmp_path / "programs") == plain
-    evaluated = evaluate_weights(tiny_config(), tmp_path / "second", programs=tmp_path / "programs")
+    evaluated = evaluate_weights(tiny_config(), tmp_path / "second", keep_programs_in=tmp_path / "programs")
     assert evaluated["loss"] == plain[-1]["loss"]
