@@ -16,7 +16,7 @@ from jax.sharding import Sharding
 from ml_collections import ConfigDict
 
 from hasnn_jax.common import kept_values
-from hasnn_jax.common.fingerprints import code_digest, digest
+from hasnn_jax.common.fingerprints import code_digest, digest, script_digest
 from hasnn_jax.common.machine import version
 from hasnn_jax.config import flatten
 
@@ -30,7 +30,7 @@ _OF_THE_LOOP = frozenset(
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "libtpu", "jax-cuda13-pjrt", "jax-cuda12-pjrt")
 _DEBUGGING = ("jax_disable_jit", "jax_debug_nans", "jax_debug_infs", "jax_check_tracer_leaks")
 # As this process has imported them, whatever is edited or installed while it runs.
-_CODE = (code_digest(), [(name, version(name)) for name in _PACKAGES], platform.python_version())
+_CODE = (code_digest(), script_digest(), [(name, version(name)) for name in _PACKAGES], platform.python_version())
 
 
 class KeptPrograms:
@@ -41,8 +41,8 @@ class KeptPrograms:
         nothing is kept. Nor is it where several devices compute together, or where JAX is asked to debug.
       config: see `hasnn_jax.config.default_config`.
       everywhere: the sharding of all arguments and results: whole, on the device.
-      made_from: what else all programs are made from, such as the shape of an image. The package's own code, versions,
-        the device and JAX's settings count in any case; code outside of the package does not.
+      made_from: what else all programs are made from, such as the shape of an image. The code of the package and of the
+        script that runs it, versions, the device and JAX's settings count in any case; other code does not.
     """
 
     def __init__(self, folder: pathlib.Path | None, config: ConfigDict, everywhere: Sharding, *made_from: object):

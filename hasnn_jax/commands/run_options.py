@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hasnn_jax.commands.command import Options
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.fingerprints import script_digest
 
 if TYPE_CHECKING:
     from hasnn_jax.inference.loaded_model import LoadedModel
@@ -95,10 +96,14 @@ def keep_compiled() -> None:
 
 
 def kept_programs() -> pathlib.Path | None:
-    """The folder of programs that need not be traced either, in JAX's cache; None where that is off or no folder."""
+    """The folder of programs that need not be traced either, in JAX's cache.
+
+    None where that is off or no folder, or where commands are called by code without a file, such as a notebook's: that
+    may have changed what is traced.
+    """
     import jax
 
-    cache = jax.config.jax_compilation_cache_dir
-    if not jax.config.jax_enable_compilation_cache or not cache or "://" in cache:
+    cache = jax.config.values["jax_compilation_cache_dir"]
+    if not jax.config.values["jax_enable_compilation_cache"] or not cache or "://" in cache or script_digest() is None:
         return None
     return pathlib.Path(cache) / "programs"

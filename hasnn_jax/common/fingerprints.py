@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -20,3 +21,9 @@ def code_digest(package: pathlib.Path = PACKAGE) -> str:
     return digest(
         [(file.relative_to(package).as_posix(), hashlib.sha256(file.read_bytes()).digest()) for file in files]
     )
+
+
+def script_digest() -> str | None:
+    """SHA-256 of the script that this process runs; None where there is no file of it, as in a notebook."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return None if file is None else hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()

@@ -109,8 +109,9 @@ def test_other_code_and_other_surroundings_are_other_programs(tmp_path, monkeypa
         with monkeypatch.context() as patch:
             patch.setenv(variable, "--changed")
             assert traces(tmp_path) > 0
-    code, *versions = kept_programs._CODE
-    for changed in (("changed", *versions), (code, "changed", *versions[1:]), (code, *versions[:1], "changed")):
+    for number, part in enumerate(kept_programs._CODE):
+        changed = list(kept_programs._CODE)
+        changed[number] = f"not {part}"
         monkeypatch.setattr(kept_programs, "_CODE", changed)
         assert traces(tmp_path) > 0
 

@@ -85,11 +85,14 @@ def test_progress_is_plain_lines_and_what_was_compiled_is_kept(tmp_path):
         ("jax_enable_compilation_cache", False, None),
     ],
 )
-def test_traced_programs_are_kept_beside_compiled_ones(setting, value, expected):
+def test_traced_programs_are_kept_beside_compiled_ones(setting, value, expected, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     before = getattr(jax.config, setting)
     jax.config.update(setting, value)
     try:
         assert kept_programs() == expected
+        monkeypatch.delattr(sys.modules["__main__"], "__file__")
+        assert kept_programs() is None  # as in a notebook, whose code may have changed what is traced
     finally:
         jax.config.update(setting, before)
 

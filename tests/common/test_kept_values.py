@@ -1,11 +1,12 @@
 """A folder of values for later processes: complete or not at all, private, and of limited size."""
 
 import os
+import sys
 
 import pytest
 
 from hasnn_jax.common import kept_values
-from hasnn_jax.common.fingerprints import code_digest, digest
+from hasnn_jax.common.fingerprints import code_digest, digest, script_digest
 
 VALUE = {"numbers": [1, 2.5, None], "bytes": bytearray(b"abc")}
 
@@ -85,3 +86,15 @@ def test_the_digest_of_code_is_that_of_names_and_contents(tmp_path):
     (tmp_path / "room" / "a.py").rename(tmp_path / "room" / "b.py")
     found.add(code_digest(tmp_path))
     assert len(found) == 4
+
+
+def test_the_digest_of_the_script_is_that_of_its_content(tmp_path, monkeypatch):
+    main = sys.modules["__main__"]
+    found = set()
+    for content in ("x = 1", "x = 2", "x = 2"):
+        (tmp_path / "script.py").write_text(content)
+        monkeypatch.setattr(main, "__file__", str(tmp_path / "script.py"), raising=False)
+        found.add(script_digest())
+    assert len(found) == 2
+    monkeypatch.delattr(main, "__file__")
+    assert script_digest() is None
