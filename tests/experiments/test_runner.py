@@ -19,6 +19,7 @@ class Trained(list):
     def __init__(self):
         super().__init__()
         self.ends = {}
+        self.kept_in = set()
 
 
 @pytest.fixture
@@ -34,9 +35,10 @@ def trained(monkeypatch):
 
     found = Trained()
 
-    def train(config, folder):
+    def train(config, folder, *, keep_programs_in):
         name = folder.parent.name
         found.append(name)
+        found.kept_in.add(keep_programs_in)
         end = found.ends.get(name)
         changed = {v.name: v.overrides for v in THREE}[name]
         write_run(
@@ -63,6 +65,11 @@ def test_all_are_trained_once(runs, trained, capsys):
     assert [about(run)["status"] for run in runs] == ["complete"] * 3
     assert not any((run.folder / "checkpoints").exists() for run in runs)
     assert capsys.readouterr().err.startswith("run 1 of 3: a, seed 1\nrun 2 of 3: b, seed 1; about ")
+
+
+def test_every_run_is_told_where_to_keep_its_programs(runs, trained, tmp_path):
+    runner.do_runs(runs, keep_checkpoints=False, keep_programs_in=tmp_path)
+    assert trained.kept_in == {tmp_path}
 
 
 def test_checkpoints_are_kept_on_request(runs, trained):
