@@ -173,14 +173,13 @@ class KeptProgram(Program):
 def _settings(config: ConfigDict) -> list[tuple[str, str]]:
     """The settings that a program may depend on."""
     settings = flatten(config)
-    classes = settings["data.num_classes"]
     mixes = settings["optim.mixup"] is not None or settings["optim.cutmix"] is not None
-    if not mixes:
-        del settings["seed"]
-    elsewhere = [key for key in settings if key in _OF_THE_LOOP or key.startswith(("data.", "model.init_"))]
-    for key in elsewhere:
-        del settings[key]
-    return sorted((key, repr(value)) for key, value in {**settings, "data.num_classes": classes}.items())
+    without = _OF_THE_LOOP if mixes else _OF_THE_LOOP | {"seed"}
+    return sorted(
+        (key, repr(value))
+        for key, value in settings.items()
+        if key == "data.num_classes" or not (key in without or key.startswith(("data.", "model.init_")))
+    )
 
 
 def _surroundings() -> tuple[object, ...]:
