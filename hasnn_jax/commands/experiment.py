@@ -8,6 +8,7 @@ from hasnn_jax.commands import run_options
 from hasnn_jax.commands.command import Command, Options
 from hasnn_jax.common.console import say
 from hasnn_jax.common.errors import InputError
+from hasnn_jax.common.host_memory import keep_freed_memory
 from hasnn_jax.common.lookup import look_up
 
 
@@ -76,6 +77,7 @@ def _train(experiment, options: Options, part: tuple[int, int], root: pathlib.Pa
     from hasnn_jax.experiments.plan import part_of, plan_runs, require_valid
     from hasnn_jax.experiments.runner import do_runs
 
+    keep_freed_memory()
     run_options.keep_compiled()
     base = base_config(options.config, short=options.short)
     variants = experiment.variants(base)

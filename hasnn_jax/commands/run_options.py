@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hasnn_jax.commands.command import Options
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.fingerprints import script_digest
+from hasnn_jax.common.host_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from hasnn_jax.inference.loaded_model import LoadedModel
@@ -27,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def start(options: Options) -> pathlib.Path:
-    """Connects the processes and sets JAX's compilation cache up; returns the workdir."""
+    """Connects the processes, and sets memory and JAX's compilation cache up; returns the workdir."""
     from hasnn_jax.training import processes
 
+    keep_freed_memory()
     keep_compiled()
     processes.start(options.coordinator, options.process_count, options.process_index)
     return pathlib.Path(options.workdir or pathlib.Path("runs") / options.config_file.stem)
