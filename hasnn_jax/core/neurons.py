@@ -138,15 +138,15 @@ class LIF(Neuron):
         return v + (x - v) / self.tau if self.decay_input else v - v / self.tau + x
 
 
-def fire(neuron: Neuron, currents: Array) -> Array:
+def fire(neuron: Neuron, currents: Array | list[Array]) -> Array:
     """The spikes of up to eight steps, in one pass over the currents that yields one byte for all steps of a neuron.
 
-    It has no rule for its gradient: what calls it has.
+    The currents are [T, ...], or their steps as arrays of their own. Its gradient is left to what calls it.
     """
     spikes = neuron.run(wide_steps(currents))
     packed = sum((2.0 ** (7 - t) * s for t, s in enumerate(spikes)), start=jnp.zeros_like(spikes[0]))
     packed = checkpoint_name(computed_once(packed), PACKED_SPIKES)
-    return unpack(packed, len(spikes), currents.dtype)
+    return unpack(packed, len(spikes), currents[0].dtype)
 
 
 def wide_steps(x: Iterable[Array]) -> list[Array]:

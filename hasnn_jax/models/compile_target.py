@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 # User contexts are part of JAX's tracing cache key, so that a function is traced again for another target.
 _platform = jax.make_user_context(default_value=None)
-_batch_is_partitioned = jax.make_user_context(default_value=False)
+_dividing_mesh = jax.make_user_context(default_value=None)
 
 
 def on_cpu() -> bool:
@@ -25,9 +25,22 @@ def on_gpu() -> bool:
     return _current_platform() in ("gpu", "cuda", "rocm")
 
 
+def on_tpu() -> bool:
+    """Whether the program is compiled for a TPU."""
+    return _current_platform() == "tpu"
+
+
+def dividing_mesh() -> Mesh | None:
+    """The mesh over whose first axis the compiler divides the batch.
+
+    None where the batch is on one device, and in a `compile_for` inside of `jax.shard_map`: a device has its share.
+    """
+    return _dividing_mesh.value
+
+
 def batch_is_partitioned() -> bool:
-    """Whether the compiler divides the batch among devices. False inside of `jax.shard_map`: a device has its share."""
-    return _batch_is_partitioned.value
+    """Whether the compiler divides the batch among devices; see `dividing_mesh`."""
+    return dividing_mesh() is not None
 
 
 def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +49,7 @@ def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*args, **kwargs):
         partitioned = mesh.size > 1 and not jax.sharding.get_abstract_mesh().manual_axes
-        with _platform(platform), _batch_is_partitioned(partitioned):
+        with _platform(platform), _dividing_mesh(mesh if partitioned else None):
             return function(*args, **kwargs)
 
     return call

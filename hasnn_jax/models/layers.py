@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
-from hasnn_jax.models.compile_target import on_gpu
+from hasnn_jax.models.compile_target import on_gpu, on_tpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
@@ -60,7 +60,9 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
         kernel = kernel.astype(self.dtype)
-        y = time_folded(lambda images: convolve(images, kernel, self.stride, self.groups), x.astype(self.dtype))
+        y = time_folded(
+            lambda images, kernel: convolve(images, kernel, self.stride, self.groups), x.astype(self.dtype), kernel
+        )
         return checkpoint_name(y, CURRENTS)
 
 
@@ -116,6 +118,10 @@ class BatchNorm(nn.Module):
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
             return self.activation(normalise(x, *(channelwise(each, x) for each in (running_mean.value, weight, bias))))
 
+        if on_tpu():
+            # Layers in front leave their results in another layout than the activation needs. Without the barrier XLA
+            # copies them twice: as they are, and once more, in float32, for the moments.
+            x = jax.lax.optimization_barrier(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         group = self.statistics_group or batch
         require_whole_groups(batch, group)

@@ -44,7 +44,13 @@ def normalise_and_fire(neuron: Neuron, x: Array, mean: Array, weight: Array, bia
         for all values of a group's channel.
     """
     # Decided here, because the gradient may be traced where what it is compiled for is no longer known.
-    return _normalise_and_fire(neuron, _differentiation(), x, mean, weight, bias)
+    normalised = normalise if on_cpu() or on_gpu() else _normalised_steps
+    return _normalise_and_fire(neuron, normalised, _differentiation(), x, mean, weight, bias)
+
+
+def _normalised_steps(x, mean, weight, bias):
+    """The steps are arrays of their own: XLA for TPUs would otherwise write all of them before it reads each."""
+    return [normalise(step, *(each[0] for each in (mean, weight, bias))) for step in x]
 
 
 def _differentiation():
@@ -58,16 +64,16 @@ def _differentiation():
     return _gradient_by_scan if batch_is_partitioned() else _gradient_in_parts
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _normalise_and_fire(neuron, differentiate, x, mean, weight, bias):
-    return fire(neuron, normalise(x, mean, weight, bias))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _normalise_and_fire(neuron, normalised, differentiate, x, mean, weight, bias):
+    return fire(neuron, normalised(x, mean, weight, bias))
 
 
-def _forward(neuron, differentiate, *args):
-    return fire(neuron, normalise(*args)), args
+def _forward(neuron, normalised, differentiate, *args):
+    return fire(neuron, normalised(*args)), args
 
 
-def _backward(neuron, differentiate, kept, cotangent):
+def _backward(neuron, normalised, differentiate, kept, cotangent):
     x, *of_channels = kept
     mean, weight, bias = (each[0] for each in of_channels)
     of_x, of_currents, products = differentiate(neuron, x, mean, weight, bias, cotangent)
