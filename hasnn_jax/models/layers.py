@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
-from hasnn_jax.models.compile_target import on_gpu, on_tpu
+from hasnn_jax.models.compile_target import batch_is_partitioned, on_gpu, on_tpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
@@ -118,9 +118,10 @@ class BatchNorm(nn.Module):
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
             return self.activation(normalise(x, *(channelwise(each, x) for each in (running_mean.value, weight, bias))))
 
-        if on_tpu():
+        if on_tpu() and batch_is_partitioned():
             # Layers in front leave their results in another layout than the activation needs. Without the barrier XLA
-            # copies them twice: as they are, and once more, in float32, for the moments.
+            # copies them twice: as they are, and once more, in float32, for the moments. On a device with a share of
+            # its own XLA divides the work in other ways, and the step would take more cycles.
             x = jax.lax.optimization_barrier(x)
         exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         group = self.statistics_group or batch

@@ -12,7 +12,7 @@ from jax import Array
 from hasnn_jax.core import Neuron
 from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
 from hasnn_jax.models.cache_parts import parts_of
-from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu
+from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu, on_tpu
 
 
 def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
@@ -44,12 +44,12 @@ def normalise_and_fire(neuron: Neuron, x: Array, mean: Array, weight: Array, bia
         for all values of a group's channel.
     """
     # Decided here, because the gradient may be traced where what it is compiled for is no longer known.
-    normalised = normalise if on_cpu() or on_gpu() else _normalised_steps
+    normalised = _normalised_steps if on_tpu() and batch_is_partitioned() else normalise
     return _normalise_and_fire(neuron, normalised, _differentiation(), x, mean, weight, bias)
 
 
 def _normalised_steps(x, mean, weight, bias):
-    """The steps are arrays of their own: XLA for TPUs would otherwise write all of them before it reads each."""
+    """The steps are arrays of their own: XLA for TPUs would write all of them before it reads each."""
     return [normalise(step, *(each[0] for each in (mean, weight, bias))) for step in x]
 
 

@@ -77,22 +77,23 @@ def test_every_way_to_the_gradient_gives_the_same(x64, monkeypatch, dtype, toler
         return jax.tree.leaves(lowered.compile()(*args)), lowered.as_text().count("while")
 
     unrolled, unrolled_loops = gradients(mesh_of("tpu"))
+    by_steps, step_loops = gradients(mesh_of("tpu", size=2))  # in the forward pass, too
     in_passes, pass_loops = gradients(mesh_of("gpu"))
     by_scan, scan_loops = gradients(mesh_of("cpu", size=2))
     in_parts, part_loops = gradients(mesh_of("cpu"))
 
-    assert (unrolled_loops, pass_loops, scan_loops, part_loops) == (0, 0, 2, 3)
-    for several in zip(unrolled, in_passes, by_scan, in_parts, strict=True):
+    assert (unrolled_loops, step_loops, pass_loops, scan_loops, part_loops) == (0, 0, 0, 2, 3)
+    for several in zip(unrolled, by_steps, in_passes, by_scan, in_parts, strict=True):
         expected, *others = (np.asarray(a, np.float64) for a in several)
         assert len({each.dtype for each in several}) == 1
         for other in others:
             np.testing.assert_allclose(other, expected, tolerance, tolerance)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize(("platform", "devices"), [("cpu", 1), ("gpu", 1), ("tpu", 2)])
 @pytest.mark.parametrize("steps", [8, 9])
 @pytest.mark.parametrize("group", [None, 3])
-def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(x64, group, steps, platform):
+def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(x64, group, steps, platform, devices):
     currents = jnp.asarray(rng.normal(size=(steps, 6, 3, 2, 5)))
     apart, together = BatchNorm(statistics_group=group), BatchNorm(statistics_group=group, activation=LIF())
     variables = jax.tree.map(lambda v: v + 0.3, together.init(jax.random.key(0), currents, train=True))
@@ -101,7 +102,7 @@ def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(
         y, updates = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
         return jnp.sum(jnp.sin(neuron(y) + 0.1 * x)), updates
 
-    differentiate = compile_for(mesh_of(platform), jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    differentiate = compile_for(mesh_of(platform, devices), jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     at_once = differentiate(variables["params"], currents, together)
     expected = differentiate(variables["params"], currents, apart, LIF())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), at_once, expected)
