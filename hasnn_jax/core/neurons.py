@@ -143,10 +143,11 @@ def fire(neuron: Neuron, currents: Array | list[Array]) -> Array:
 
     The currents are [T, ...], or their steps as arrays of their own. Its gradient is left to what calls it.
     """
-    spikes = neuron.run(wide_steps(currents))
+    steps = list(currents)
+    spikes = neuron.run(wide_steps(steps))
     packed = sum((2.0 ** (7 - t) * s for t, s in enumerate(spikes)), start=jnp.zeros_like(spikes[0]))
     packed = checkpoint_name(computed_once(packed), PACKED_SPIKES)
-    return unpack(packed, len(spikes), currents[0].dtype)
+    return unpack(packed, len(spikes), steps[0].dtype)
 
 
 def wide_steps(x: Iterable[Array]) -> list[Array]:

@@ -9,7 +9,7 @@ import pytest
 
 from hasnn_jax.common.host_memory import keep_freed_memory
 
-BLOCK = 48 * 2**20  # bytes; larger than what glibc keeps, smaller than what it keeps for a thread
+BLOCK = 48 * 2**20  # bytes: more than glibc keeps by itself, less than what it can keep for a thread
 PAGES = BLOCK // 4096
 PROGRAM = f"""
 import ctypes, resource, threading
