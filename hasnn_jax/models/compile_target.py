@@ -43,6 +43,12 @@ def batch_is_partitioned() -> bool:
     return dividing_mesh() is not None
 
 
+def devices_of_batch() -> int:
+    """Among how many devices the compiler divides the batch; see `dividing_mesh`."""
+    mesh = dividing_mesh()
+    return 1 if mesh is None else mesh.devices.shape[0]
+
+
 def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that calls a model, traced for a batch over the mesh, whose devices need not be present."""
     platform = mesh.devices.flat[0].platform

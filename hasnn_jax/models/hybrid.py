@@ -12,6 +12,7 @@ from jax import Array
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
 from hasnn_jax.core.neurons import PACKED_SPIKES
+from hasnn_jax.models.abreast import for_each, images_abreast, lay_abreast, lay_apart
 from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder, channelwise
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
@@ -22,7 +23,7 @@ KEPT = {
     "block": jax.checkpoint_policies.nothing_saveable,
 }
 Body = Callable[..., nn.Module]
-"""Creates the layers of one path: called with `name=`, it returns a module that is called with (x, train)."""
+"""Creates the layers of one path: called with (layers, name=), it returns a module that is called with (x, train)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class LayerFactory:
       remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
         need, spikes as they are; "spikes": currents, and spikes as one byte for all time steps; "block": the block's
         input alone.
+      abreast: how many images are side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
 
     Raises:
       InputError: `paths` is empty, or has an unknown or repeated path; or `remat` is unknown.
@@ -47,6 +49,7 @@ class LayerFactory:
     statistics_group: int | None = None
     dtype: Any = jnp.float32
     remat: Remat = "none"
+    abreast: int = 1
 
     def __post_init__(self):
         look_up("remat", self.remat, {"none": None, **KEPT})
@@ -58,7 +61,7 @@ class LayerFactory:
 
     def conv(self, features: int, kernel: int, stride: int = 1, *, groups: int = 1, name: str) -> Conv:
         """A bias-free square convolution in `dtype`."""
-        return Conv(features, kernel, stride, self.dtype, groups, name=name)
+        return Conv(features, kernel, stride, self.dtype, groups, self.abreast, name=name)
 
     def dense(self, features: int, *, name: str) -> Dense:
         """A linear layer with bias in `dtype`."""
@@ -71,13 +74,21 @@ class LayerFactory:
             statistics_group=self.statistics_group,
             activation=activation,
             within_checkpoint=self.remat != "none",
+            abreast=self.abreast,
             name=name,
         )
 
-    def hybrid(self, *, ann: Body, snn: Body, name: str) -> "Hybrid":
-        """A block of two paths; `remat` decides what is kept of it for the backward pass."""
+    def channels(self, x: Array) -> int:
+        """The channels of an image in [..., n C], with n images abreast."""
+        return x.shape[-1] // self.abreast
+
+    def hybrid(self, *, ann: Body, snn: Body, channels: int | None = None, name: str) -> "Hybrid":
+        """A block of two paths; `remat` decides what is kept of it for the backward pass.
+
+        With `channels`, those of its layers, it may lay images abreast; then they compute with `layers.channels(x)`.
+        """
         kind = Hybrid if self.remat == "none" else nn.remat(Hybrid, static_argnums=(2,), policy=KEPT[self.remat])
-        return kind(self, ann, snn, name=name)
+        return kind(self, ann, snn, channels, name=name)
 
 
 class Hybrid(nn.Module):
@@ -87,22 +98,34 @@ class Hybrid(nn.Module):
       layers: the settings of the whole model.
       ann: creates the layers of the ANN path, [B, ...] -> [B, ...].
       snn: creates the layers of the SNN path, spikes [T, B, ...] -> spikes [T, B, ...].
+      channels: of the layers that take most of the time, if they can be given images abreast. In training they are,
+        where that is faster; never in evaluation, so that spikes are found where they are expected.
     """
 
     layers: LayerFactory
     ann: Body
     snn: Body
+    channels: int | None = None
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
+        spiking, group = self.layers.spiking, self.layers.statistics_group
+        n = self._images_abreast(x.shape[0]) if train else 1
+        layers = dataclasses.replace(self.layers, abreast=n)
+        x = lay_abreast(x, n)
         outputs = []
-        if "ann" in self.layers.paths:
-            outputs.append(self.ann(name="ann")(x, train))
-        if "snn" in self.layers.paths:
-            spiking = self.layers.spiking
-            planes = Encoder(spiking.coding, self.layers.statistics_group, name="encoder")(x, train)
-            decoded = spiking.decoder(self.snn(name="snn")(planes, train))
+        if "ann" in layers.paths:
+            outputs.append(self.ann(layers, name="ann")(x, train))
+        if "snn" in layers.paths:
+            planes = Encoder(spiking.coding, group, abreast=n, name="encoder")(x, train)
+            decoded = spiking.decoder(self.snn(layers, name="snn")(planes, train))
             if outputs and spiking.gain == "learned":
-                decoded *= channelwise(self.param("gain", nn.initializers.zeros, decoded.shape[-1:]), decoded)
+                gain = self.param("gain", nn.initializers.zeros, (layers.channels(decoded),))
+                decoded *= channelwise(for_each(gain, n), decoded)
             outputs.append(decoded)
-        return sum(outputs[1:], start=outputs[0])
+        return lay_apart(sum(outputs[1:], start=outputs[0]), n)
+
+    def _images_abreast(self, batch):
+        alone = self.layers.spiking.coding.value_range == "example"
+        group = 1 if alone else self.layers.statistics_group
+        return 1 if self.channels is None else images_abreast(batch, self.channels, group)

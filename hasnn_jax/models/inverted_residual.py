@@ -174,18 +174,20 @@ class InvertedResidualNet(nn.Module):
         stem_stride, *stage_strides = strides(self.stages, self.stem)
 
         def convolution(x, features, kernel, stride, name):
-            body = functools.partial(ConvNormBody, self.layers, features, kernel, stride)
-            ann, snn = (functools.partial(body, activation) for activation in (type(self).activation, fire))
+            body = functools.partial(ConvNormBody, features=features, kernel=kernel, stride=stride)
+            ann, snn = (functools.partial(body, activation=activation) for activation in (type(self).activation, fire))
             return self.layers.hybrid(ann=ann, snn=snn, name=name)(x, train)
 
         x = convolution(images, rounded_width(STEM_WIDTH, self.width), 3, stem_stride, "stem")
         for i, (stage, stage_stride) in enumerate(zip(self.stages, stage_strides, strict=True), start=1):
             stage = stage._replace(features=rounded_width(stage.features, self.width))
             for block in range(stage.blocks):
-                body = functools.partial(InvertedResidualBody, self.layers, stage, stage_stride if block == 0 else 1)
+                stride = stage_stride if block == 0 else 1
+                body = functools.partial(InvertedResidualBody, stage=stage, stride=stride)
+                ann = functools.partial(body, activation=type(self).activation, narrow_activation=identity)
                 x = self.layers.hybrid(
-                    ann=functools.partial(body, type(self).activation, narrow_activation=identity, gate=ann_gate),
-                    snn=functools.partial(body, fire, narrow_activation=fire, gate=snn_gate),
+                    ann=functools.partial(ann, gate=ann_gate),
+                    snn=functools.partial(body, activation=fire, narrow_activation=fire, gate=snn_gate),
                     name=f"stage{i}_block{block + 1}",
                 )(x, train)
         x = convolution(x, self.last_width(), 1, 1, "last")

@@ -16,8 +16,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
-from hasnn_jax.models.compile_target import batch_is_partitioned, on_gpu, on_tpu
+from hasnn_jax.models.abreast import block_diagonal, for_each
+from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.convolution import convolve
+from hasnn_jax.models.memory_layout import for_activation
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
 from hasnn_jax.models.time_folding import time_folded
@@ -46,7 +48,8 @@ class Conv(nn.Module):
     """Bias-free square convolution with PyTorch's symmetric padding, kernel // 2 on every side.
 
     [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32. With more than
-    one group, C and `features` are divided into so many groups, each convolved by itself.
+    one group, C and `features` are divided into so many groups, each convolved by itself. With images abreast, which
+    are not for groups, C and `features` are those of each image; see `hasnn_jax.models.abreast`.
     """
 
     features: int
@@ -54,12 +57,13 @@ class Conv(nn.Module):
     stride: int = 1
     dtype: Any = jnp.float32
     groups: int = 1
+    abreast: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        shape = (self.kernel, self.kernel, x.shape[-1] // self.groups, self.features)
+        shape = (self.kernel, self.kernel, x.shape[-1] // (self.groups * self.abreast), self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
-        kernel = kernel.astype(self.dtype)
+        kernel = block_diagonal(kernel.astype(self.dtype), self.abreast)
         y = time_folded(
             lambda images, kernel: convolve(images, kernel, self.stride, self.groups), x.astype(self.dtype), kernel
         )
@@ -96,6 +100,7 @@ class BatchNorm(nn.Module):
       activation: applied to the normalised values. For the backward pass only the layer's input is kept, and what
         follows from it is computed again: that takes less time than writing it to memory does.
       within_checkpoint: whether a `jax.checkpoint` around the layer decides instead what is kept.
+      abreast: how many images are side by side in the channels, all of a group; see `hasnn_jax.models.abreast`.
     """
 
     momentum: float = 0.1
@@ -103,11 +108,13 @@ class BatchNorm(nn.Module):
     statistics_group: int | None = None
     activation: Activation = identity
     within_checkpoint: bool = False
+    abreast: int = 1
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """[..., B, H, W, C] -> same shape and dtype; with `train`, updates "batch_stats" if it is mutable."""
-        channels, batch = x.shape[-1], x.shape[BATCH_AXIS]
+        channels, rows = x.shape[-1] // self.abreast, x.shape[BATCH_AXIS]
+        batch = rows * self.abreast
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
@@ -116,36 +123,34 @@ class BatchNorm(nn.Module):
 
         if not train:
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return self.activation(normalise(x, *(channelwise(each, x) for each in (running_mean.value, weight, bias))))
+            of_channels = (for_each(each, self.abreast) for each in (running_mean.value, weight, bias))
+            return self.activation(normalise(x, *(channelwise(each, x) for each in of_channels)))
 
-        if on_tpu() and batch_is_partitioned():
-            # Layers in front leave their results in another layout than the activation needs. Without the barrier XLA
-            # copies them twice: as they are, and once more, in float32, for the moments. On a device with a share of
-            # its own XLA divides the work in other ways, and the step would take more cycles.
-            x = jax.lax.optimization_barrier(x)
-        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         group = self.statistics_group or batch
         require_whole_groups(batch, group)
-        shape = (*x.shape[:BATCH_AXIS], batch // group, group, *x.shape[BATCH_AXIS + 1 :])
+        shape = (*x.shape[:BATCH_AXIS], batch // group, group // self.abreast, *x.shape[BATCH_AXIS + 1 :])
+        grouped = for_activation(x.reshape(shape))
+        exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
         axes = tuple(a for a in range(len(shape)) if a not in (x.ndim + BATCH_AXIS, len(shape) - 1))
-        mean, var = checkpoint_name(moments(exact.reshape(shape), running_mean.value, axes), MOMENTS)
+        mean, var = checkpoint_name(moments(exact, running_mean.value, axes, self.abreast), MOMENTS)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            n = math.prod(shape[a] for a in axes)
+            n = math.prod(shape[a] for a in axes) * self.abreast
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
         weight = jax.lax.rsqrt(var + self.epsilon) * channelwise(scale, var)
         bias = channelwise(bias, var)
+        mean, weight, bias = (for_each(each, self.abreast) for each in (mean, weight, bias))
 
-        def normalise_and_activate(x, mean, weight, bias):
+        def normalise_and_activate(grouped, mean, weight, bias):
             if gradient_by_steps(self.activation, x):
-                return normalise_and_fire(self.activation, x.reshape(shape), mean, weight, bias).reshape(x.shape)
-            return self.activation(normalise(x.reshape(shape), mean, weight, bias).reshape(x.shape))
+                return normalise_and_fire(self.activation, grouped, mean, weight, bias).reshape(x.shape)
+            return self.activation(normalise(grouped, mean, weight, bias).reshape(x.shape))
 
         # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
         keeps_input = self.within_checkpoint or (gradient_by_steps(self.activation, x) and not on_gpu())
         layer = normalise_and_activate if keeps_input else jax.checkpoint(normalise_and_activate)
-        return layer(x, mean, weight, bias)
+        return layer(grouped, mean, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
@@ -168,11 +173,13 @@ class Encoder(nn.Module):
       coding: number and order of the planes, surrogate gradient, value range.
       statistics_group: how many consecutive examples share a range; None for the whole batch.
       momentum: weight of the new batch in the running range.
+      abreast: how many images are side by side in the channels, all of a group; see `hasnn_jax.models.abreast`.
     """
 
     coding: core.BitPlaneCoding
     statistics_group: int | None = None
     momentum: float = 0.1
+    abreast: int = 1
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -183,17 +190,21 @@ class Encoder(nn.Module):
         if self.coding.value_range == "example":
             bounds = core.value_bounds(exact, 1)
         elif self.coding.value_range == "batch":
-            bounds = core.value_bounds(exact, self.statistics_group)
+            bounds = self._bounds(exact)
         else:
             bounds = self._running_bounds(exact, train)
         return core.encode(x, self.coding, bounds)
+
+    def _bounds(self, x):
+        rows = self.statistics_group and self.statistics_group // self.abreast
+        return core.value_bounds(x, rows)
 
     def _running_bounds(self, x, train):
         low = self.variable("batch_stats", "low", jnp.zeros, ())
         high = self.variable("batch_stats", "high", jnp.ones, ())
         if not train:
             return low.value, high.value
-        bounds = core.value_bounds(x, self.statistics_group)
+        bounds = self._bounds(x)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             for running, batch_bound in zip((low, high), bounds, strict=True):
                 new = jax.lax.stop_gradient(jnp.mean(batch_bound))

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from hasnn_jax.models.abreast import for_each, mean_of_each
 from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu
 
 
-def moments(x: Array, near: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+def moments(x: Array, near: Array, axes: tuple[int, ...], abreast: int = 1) -> tuple[Array, Array]:
     """Mean and biased variance, with the reduced axes kept as axes of size 1.
 
     Sums of differences and of their squares are taken together. The differences are those from `near` and not from the
@@ -21,16 +22,17 @@ def moments(x: Array, near: Array, axes: tuple[int, ...]) -> tuple[Array, Array]
       x: floating [..., C].
       near: [C], values of about the size of the mean; no gradient flows to them.
       axes: that are reduced: all but the last one, and perhaps but one other.
+      abreast: how many images are side by side in the last axis of `x`; they are reduced as well.
     """
     # Decided here, because it may be traced again where what it is compiled for is no longer known.
     # Parts of a divided batch would have to be collected from all devices.
-    return _moments(x, near, axes, _means_in_parts if on_cpu() and not batch_is_partitioned() else _means)
+    return _moments(x, near, axes, _means_in_parts if on_cpu() and not batch_is_partitioned() else _means, abreast)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _moments(x, near, axes, means):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _moments(x, near, axes, means, abreast):
     near = near.astype(x.dtype).reshape((1,) * (x.ndim - 1) + near.shape)
-    offset, square = means(x, near, axes)
+    offset, square = (mean_of_each(each, abreast) for each in means(x, for_each(near, abreast), axes))
     return near + offset, jnp.maximum(square - offset * offset, 0)
 
 
@@ -61,16 +63,17 @@ def _means_in_parts(x, near, axes):
     return tuple(total.reshape(shape) / (before * rows) for total in sums)
 
 
-def _forward(x, near, axes, means):
-    mean, var = _moments(x, near, axes, means)
+def _forward(x, near, axes, means, abreast):
+    mean, var = _moments(x, near, axes, means, abreast)
     return (mean, var), (x, near, mean)
 
 
-def _backward(axes, _, kept, cotangents):
+def _backward(axes, _, abreast, kept, cotangents):
     x, near, mean = kept
-    n = math.prod(x.shape[a] for a in axes)
+    n = math.prod(x.shape[a] for a in axes) * abreast
     of_mean, of_var = cotangents
-    return of_mean / n + (x - mean) * (2 / n * of_var), jnp.zeros_like(near)
+    mean, of_mean, of_var = (for_each(each, abreast) for each in (mean, of_mean / n, 2 / n * of_var))
+    return of_mean + (x - mean) * of_var, jnp.zeros_like(near)
 
 
 _moments.defvjp(_forward, _backward)

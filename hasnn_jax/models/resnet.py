@@ -74,7 +74,7 @@ class ResidualBody(nn.Module):
             activation = self.activation if i < len(self.convs) else self.branch_activation
             branch = self.layers.norm(activation, name=f"norm{i}")(branch, train)
         shortcut = x
-        if stride != 1 or x.shape[-1] != features:
+        if stride != 1 or self.layers.channels(x) != features:
             shortcut = self.layers.conv(features, 1, stride, name="shortcut_conv")(x)
             shortcut = self.layers.norm(self.branch_activation, name="shortcut_norm")(shortcut, train)
         return self.sum_activation(branch + shortcut)
@@ -113,20 +113,22 @@ class HybridResNet(nn.Module):
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images)
         fire = self.layers.spiking.neuron
-        stem = functools.partial(StemBody, self.layers, self.stem)
+        stem = functools.partial(StemBody, kind=self.stem)
         x = self.layers.hybrid(
             ann=functools.partial(stem, activation=nn.relu, pool=max_pool),
             snn=functools.partial(stem, activation=fire, pool=average_pool),
+            channels=STEM_WIDTH,
             name="stem",
         )(images, train)
         for stage, blocks in enumerate(self.stage_sizes):
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 convs = block_convs(self.block, self.base_width * 2**stage, self.base_width, stride)
-                body = functools.partial(ResidualBody, self.layers, convs)
+                body = functools.partial(ResidualBody, convs=convs)
                 x = self.layers.hybrid(
-                    ann=functools.partial(body, nn.relu, branch_activation=identity, sum_activation=nn.relu),
-                    snn=functools.partial(body, fire, branch_activation=fire, sum_activation=identity),
+                    ann=functools.partial(body, activation=nn.relu, branch_activation=identity, sum_activation=nn.relu),
+                    snn=functools.partial(body, activation=fire, branch_activation=fire, sum_activation=identity),
+                    channels=convs[0][0],
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x, train)
         logits = self.layers.dense(self.num_classes, name="classifier")(global_average_pool(x))

@@ -73,16 +73,17 @@ class HybridVGG(nn.Module):
         x = images
         for i in range(self.depth + 1):
             width = images.shape[-1] * self.base_width * self.multiplier**i
-            body = functools.partial(ConvBody, self.layers, width)
+            body = functools.partial(ConvBody, features=width)
             x = self.layers.hybrid(
-                ann=functools.partial(body, leaky_relu, ANN_NORM_MOMENTUM),
-                snn=functools.partial(body, fire, SNN_NORM_MOMENTUM),
+                ann=functools.partial(body, activation=leaky_relu, norm_momentum=ANN_NORM_MOMENTUM),
+                snn=functools.partial(body, activation=fire, norm_momentum=SNN_NORM_MOMENTUM),
+                channels=width,
                 name=f"block{i + 1}",
             )(x, train)
-        head = functools.partial(HeadBody, self.layers, self.num_classes)
+        head = functools.partial(HeadBody, num_classes=self.num_classes)
         logits = self.layers.hybrid(
-            ann=functools.partial(head, leaky_relu),
-            snn=functools.partial(head, fire),
+            ann=functools.partial(head, activation=leaky_relu),
+            snn=functools.partial(head, activation=fire),
             name="head",
         )(global_average_pool(x), train)
         return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

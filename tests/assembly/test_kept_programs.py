@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from meshes import mesh_of
 from tiny_runs import assert_trees_equal, records, tiny_config
 
 from hasnn_jax.assembly import kept_programs, run_setup
 from hasnn_jax.assembly.kept_programs import KeptPrograms
 from hasnn_jax.assembly.run_setup import set_up
+from hasnn_jax.models.compile_target import compile_for
+from hasnn_jax.models.memory_layout import for_activation
 from hasnn_jax.runs.evaluate import evaluate_weights
 from hasnn_jax.runs.train import train_and_evaluate
 from hasnn_jax.training import sharding, steps
@@ -51,6 +54,13 @@ def traces(folder, config=None, *made_from, name="double", x=X):
 def test_the_next_start_does_not_trace(tmp_path):
     assert traces(tmp_path) > 0
     assert traces(tmp_path) == 0
+
+
+def test_programs_for_tpus_which_ask_for_layouts_are_kept_as_well(tmp_path):
+    ask = compile_for(mesh_of("tpu"), for_activation)
+    x = np.arange(8.0 * 8 * 6, dtype=np.float32).reshape(8, 1, 8, 2, 3, 1)
+    for _ in range(2):
+        assert_trees_equal(kept_in(tmp_path).keep("ask", ask, jit=jax.jit)(x), x)
 
 
 def test_shapes_of_the_results_need_no_tracing_either(tmp_path):

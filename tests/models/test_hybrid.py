@@ -13,12 +13,16 @@ from hasnn_jax.models.hybrid import Hybrid, LayerFactory
 
 
 class Double(nn.Module):
+    layers: LayerFactory
+
     @nn.compact
     def __call__(self, x, train):
         return 2 * x
 
 
 class Same(nn.Module):
+    layers: LayerFactory
+
     @nn.compact
     def __call__(self, x, train):
         return x
