@@ -142,15 +142,17 @@ class BatchNorm(nn.Module):
         bias = channelwise(bias, var)
         mean, weight, bias = (for_each(each, self.abreast) for each in (mean, weight, bias))
 
-        def normalise_and_activate(grouped, mean, weight, bias):
+        def normalise_and_activate(kept, mean, weight, bias):
             if gradient_by_steps(self.activation, x):
-                return normalise_and_fire(self.activation, grouped, mean, weight, bias).reshape(x.shape)
-            return self.activation(normalise(grouped, mean, weight, bias).reshape(x.shape))
+                return normalise_and_fire(self.activation, kept.reshape(shape), mean, weight, bias).reshape(x.shape)
+            return self.activation(normalise(kept.reshape(shape), mean, weight, bias).reshape(x.shape))
 
         # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
         keeps_input = self.within_checkpoint or (gradient_by_steps(self.activation, x) and not on_gpu())
-        layer = normalise_and_activate if keeps_input else jax.checkpoint(normalise_and_activate)
-        return layer(grouped, mean, weight, bias)
+        if keeps_input:
+            return normalise_and_activate(grouped, mean, weight, bias)
+        # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
+        return jax.checkpoint(normalise_and_activate)(grouped.reshape(x.shape), mean, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
