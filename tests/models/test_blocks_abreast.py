@@ -56,6 +56,7 @@ def compare(name, **settings):
     return encoded[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BLOCKS)
 def test_output_gradients_and_statistics_are_the_same(x64, name):
     rows, *size, channels = compare(name)
@@ -63,6 +64,7 @@ def test_output_gradients_and_statistics_are_the_same(x64, name):
     assert (rows * channels, size) == (8 * 6, [8, 8])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{"statistics_group": 4}, {"remat": "spikes"}, {"remat": "block"}, {"spiking": hasnn_jax.AS_RECOMMENDED}],
