@@ -169,13 +169,13 @@ class InvertedResidualNet(nn.Module):
     @nn.compact
     def __call__(self, images: Array, train: bool = False) -> Array:
         require_images(self, images)
-        fire = self.layers.spiking.neuron
+        ann_activation, fire = type(self).activation, self.layers.spiking.neuron
         ann_gate, snn_gate = (None, None) if self.gate is None else (type(self).gate, veto(fire))
         stem_stride, *stage_strides = strides(self.stages, self.stem)
 
         def convolution(x, features, kernel, stride, name):
             body = functools.partial(ConvNormBody, features=features, kernel=kernel, stride=stride)
-            ann, snn = (functools.partial(body, activation=activation) for activation in (type(self).activation, fire))
+            ann, snn = (functools.partial(body, activation=activation) for activation in (ann_activation, fire))
             return self.layers.hybrid(ann=ann, snn=snn, name=name)(x, train)
 
         x = convolution(images, rounded_width(STEM_WIDTH, self.width), 3, stem_stride, "stem")
@@ -184,9 +184,8 @@ class InvertedResidualNet(nn.Module):
             for block in range(stage.blocks):
                 stride = stage_stride if block == 0 else 1
                 body = functools.partial(InvertedResidualBody, stage=stage, stride=stride)
-                ann = functools.partial(body, activation=type(self).activation, narrow_activation=identity)
                 x = self.layers.hybrid(
-                    ann=functools.partial(ann, gate=ann_gate),
+                    ann=functools.partial(body, activation=ann_activation, narrow_activation=identity, gate=ann_gate),
                     snn=functools.partial(body, activation=fire, narrow_activation=fire, gate=snn_gate),
                     name=f"stage{i}_block{block + 1}",
                 )(x, train)

@@ -12,7 +12,7 @@ from jax import Array
 from hasnn_jax.core import Neuron
 from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
 from hasnn_jax.models.cache_parts import parts_of
-from hasnn_jax.models.compile_target import batch_is_partitioned, on_gpu, on_tpu
+from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu, on_tpu
 
 
 def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
@@ -56,7 +56,7 @@ def _normalised_steps(x, mean, weight, bias):
 def _differentiation():
     if on_gpu():
         return functools.partial(_gradient_in_passes, _written_with_sums)
-    if on_tpu():
+    if not on_cpu():
         return functools.partial(_gradient_in_passes, _written_alone)
     # XLA's CPU backend computes some unrolled steps again for every later one: a training step of
     # HAS-8-ResNet[b32-m2-d4] then takes 1.4 to 2 times as long to compile, and 1.3 times as long to run.
