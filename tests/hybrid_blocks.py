@@ -29,6 +29,7 @@ def residual(layers, kind, width, stride=1):
         ann=functools.partial(body, activation=nn.relu, branch_activation=identity, sum_activation=nn.relu),
         snn=functools.partial(body, activation=fire, branch_activation=fire, sum_activation=identity),
         channels=width,
+        strided=stride > 1,
         name="block",
     )
 

@@ -12,7 +12,7 @@ from jax import Array
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
 from hasnn_jax.core.neurons import PACKED_SPIKES
-from hasnn_jax.models.abreast import for_each, images_abreast, lay_abreast, lay_apart
+from hasnn_jax.models.abreast import ALONE, Abreast, for_each, lay_abreast, lay_apart, what_to_lay_abreast
 from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder, channelwise
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
@@ -38,7 +38,7 @@ class LayerFactory:
       remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
         need, spikes as they are; "spikes": currents, and spikes as one byte for all time steps; "block": the block's
         input alone.
-      abreast: how many images are side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
+      abreast: what is side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
 
     Raises:
       InputError: `paths` is empty, or has an unknown or repeated path; or `remat` is unknown.
@@ -49,7 +49,7 @@ class LayerFactory:
     statistics_group: int | None = None
     dtype: Any = jnp.float32
     remat: Remat = "none"
-    abreast: int = 1
+    abreast: Abreast = ALONE
 
     def __post_init__(self):
         look_up("remat", self.remat, {"none": None, **KEPT})
@@ -79,16 +79,17 @@ class LayerFactory:
         )
 
     def channels(self, x: Array) -> int:
-        """The channels of an image in [..., n C], with n images abreast."""
-        return x.shape[-1] // self.abreast
+        """The channels of a pixel in [..., n C], with n of them side by side."""
+        return x.shape[-1] // self.abreast.count
 
-    def hybrid(self, *, ann: Body, snn: Body, channels: int | None = None, name: str) -> "Hybrid":
+    def hybrid(self, *, ann: Body, snn: Body, channels: int | None = None, strided: bool = True, name: str) -> "Hybrid":
         """A block of two paths; `remat` decides what is kept of it for the backward pass.
 
-        With `channels`, those of its layers, it may lay images abreast; then they compute with `layers.channels(x)`.
+        With `channels`, those of its layers, it may lay images abreast, and if it is not `strided`, pixels; then its
+        layers compute with `layers.channels(x)`.
         """
         kind = Hybrid if self.remat == "none" else nn.remat(Hybrid, static_argnums=(2,), policy=KEPT[self.remat])
-        return kind(self, ann, snn, channels, name=name)
+        return kind(self, ann, snn, channels, strided, name=name)
 
 
 class Hybrid(nn.Module):
@@ -100,17 +101,19 @@ class Hybrid(nn.Module):
       snn: creates the layers of the SNN path, spikes [T, B, ...] -> spikes [T, B, ...].
       channels: of the layers that take most of the time, if they can be given images abreast. In training they are,
         where that is faster; never in evaluation, so that spikes are found where they are expected.
+      strided: whether a layer has a stride, or pools.
     """
 
     layers: LayerFactory
     ann: Body
     snn: Body
     channels: int | None = None
+    strided: bool = True
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         spiking, group = self.layers.spiking, self.layers.statistics_group
-        n = self._images_abreast(x.shape[0]) if train else 1
+        n = self._abreast(x.shape) if train else ALONE
         layers = dataclasses.replace(self.layers, abreast=n)
         x = lay_abreast(x, n)
         outputs = []
@@ -121,11 +124,12 @@ class Hybrid(nn.Module):
             decoded = spiking.decoder(self.snn(layers, name="snn")(planes, train))
             if outputs and spiking.gain == "learned":
                 gain = self.param("gain", nn.initializers.zeros, (layers.channels(decoded),))
-                decoded *= channelwise(for_each(gain, n), decoded)
+                decoded *= channelwise(for_each(gain, n.count), decoded)
             outputs.append(decoded)
         return lay_apart(sum(outputs[1:], start=outputs[0]), n)
 
-    def _images_abreast(self, batch):
+    def _abreast(self, shape):
+        if self.channels is None:
+            return ALONE
         alone = self.layers.spiking.coding.value_range == "example"
-        group = 1 if alone else self.layers.statistics_group
-        return 1 if self.channels is None else images_abreast(batch, self.channels, group)
+        return what_to_lay_abreast(shape, self.channels, 1 if alone else self.layers.statistics_group, self.strided)

@@ -16,10 +16,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
-from hasnn_jax.models.abreast import block_diagonal, for_each
+from hasnn_jax.models.abreast import ALONE, Abreast, for_each, kernel_for_each
 from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.convolution import convolve
-from hasnn_jax.models.memory_layout import for_activation
+from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
 from hasnn_jax.models.time_folding import time_folded
@@ -48,8 +48,8 @@ class Conv(nn.Module):
     """Bias-free square convolution with PyTorch's symmetric padding, kernel // 2 on every side.
 
     [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32. With more than
-    one group, C and `features` are divided into so many groups, each convolved by itself. With images abreast, which
-    are not for groups, C and `features` are those of each image; see `hasnn_jax.models.abreast`.
+    one group, C and `features` are divided into so many groups, each convolved by itself. With images or pixels
+    abreast, which are not for groups, C and `features` are those of each; see `hasnn_jax.models.abreast`.
     """
 
     features: int
@@ -57,16 +57,15 @@ class Conv(nn.Module):
     stride: int = 1
     dtype: Any = jnp.float32
     groups: int = 1
-    abreast: int = 1
+    abreast: Abreast = ALONE
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        shape = (self.kernel, self.kernel, x.shape[-1] // (self.groups * self.abreast), self.features)
+        shape = (self.kernel, self.kernel, x.shape[-1] // (self.groups * self.abreast.count), self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
-        kernel = block_diagonal(kernel.astype(self.dtype), self.abreast)
-        y = time_folded(
-            lambda images, kernel: convolve(images, kernel, self.stride, self.groups), x.astype(self.dtype), kernel
-        )
+        kernel = kernel_for_each(kernel.astype(self.dtype), self.abreast)
+        x = for_convolution(x.astype(self.dtype))
+        y = time_folded(lambda images, kernel: convolve(images, kernel, self.stride, self.groups), x, kernel)
         return checkpoint_name(y, CURRENTS)
 
 
@@ -100,7 +99,7 @@ class BatchNorm(nn.Module):
       activation: applied to the normalised values. For the backward pass only the layer's input is kept, and what
         follows from it is computed again: that takes less time than writing it to memory does.
       within_checkpoint: whether a `jax.checkpoint` around the layer decides instead what is kept.
-      abreast: how many images are side by side in the channels, all of a group; see `hasnn_jax.models.abreast`.
+      abreast: what is side by side in the channels, images of one group; see `hasnn_jax.models.abreast`.
     """
 
     momentum: float = 0.1
@@ -108,13 +107,13 @@ class BatchNorm(nn.Module):
     statistics_group: int | None = None
     activation: Activation = identity
     within_checkpoint: bool = False
-    abreast: int = 1
+    abreast: Abreast = ALONE
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """[..., B, H, W, C] -> same shape and dtype; with `train`, updates "batch_stats" if it is mutable."""
-        channels, rows = x.shape[-1] // self.abreast, x.shape[BATCH_AXIS]
-        batch = rows * self.abreast
+        together = self.abreast.count
+        channels, batch = x.shape[-1] // together, x.shape[BATCH_AXIS] * self.abreast.images
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
@@ -123,36 +122,40 @@ class BatchNorm(nn.Module):
 
         if not train:
             weight = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            of_channels = (for_each(each, self.abreast) for each in (running_mean.value, weight, bias))
+            of_channels = (for_each(each, together) for each in (running_mean.value, weight, bias))
             return self.activation(normalise(x, *(channelwise(each, x) for each in of_channels)))
 
         group = self.statistics_group or batch
         require_whole_groups(batch, group)
-        shape = (*x.shape[:BATCH_AXIS], batch // group, group // self.abreast, *x.shape[BATCH_AXIS + 1 :])
+        shape = (*x.shape[:BATCH_AXIS], batch // group, group // self.abreast.images, *x.shape[BATCH_AXIS + 1 :])
         grouped = for_activation(x.reshape(shape))
         exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
         axes = tuple(a for a in range(len(shape)) if a not in (x.ndim + BATCH_AXIS, len(shape) - 1))
-        mean, var = checkpoint_name(moments(exact, running_mean.value, axes, self.abreast), MOMENTS)
+        mean, var = checkpoint_name(moments(exact, running_mean.value, axes, together), MOMENTS)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            n = math.prod(shape[a] for a in axes) * self.abreast
+            n = math.prod(shape[a] for a in axes) * together
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
-        weight = jax.lax.rsqrt(var + self.epsilon) * channelwise(scale, var)
-        bias = channelwise(bias, var)
-        mean, weight, bias = (for_each(each, self.abreast) for each in (mean, weight, bias))
+        inverse, bias = jax.lax.rsqrt(var + self.epsilon), channelwise(bias, var)
+        neuron = self.activation if gradient_by_steps(self.activation, x) else None
+        if neuron:  # the gradient of x will have what flows through its moments
+            mean, inverse = jax.lax.stop_gradient((mean, inverse))
+        weight = inverse * channelwise(scale, var)
 
-        def normalise_and_activate(kept, mean, weight, bias):
-            if gradient_by_steps(self.activation, x):
-                return normalise_and_fire(self.activation, kept.reshape(shape), mean, weight, bias).reshape(x.shape)
-            return self.activation(normalise(kept.reshape(shape), mean, weight, bias).reshape(x.shape))
+        def normalise_and_activate(kept, mean, inverse, weight, bias):
+            kept = kept.reshape(shape)
+            if neuron:
+                return normalise_and_fire(neuron, kept, mean, inverse, weight, bias, together).reshape(x.shape)
+            mean, weight, bias = (for_each(each, together) for each in (mean, weight, bias))
+            return self.activation(normalise(kept, mean, weight, bias).reshape(x.shape))
 
         # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
-        keeps_input = self.within_checkpoint or (gradient_by_steps(self.activation, x) and not on_gpu())
+        keeps_input = self.within_checkpoint or (neuron and not on_gpu())
         if keeps_input:
-            return normalise_and_activate(grouped, mean, weight, bias)
+            return normalise_and_activate(grouped, mean, inverse, weight, bias)
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
-        return jax.checkpoint(normalise_and_activate)(grouped.reshape(x.shape), mean, weight, bias)
+        return jax.checkpoint(normalise_and_activate)(grouped.reshape(x.shape), mean, inverse, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
@@ -175,13 +178,13 @@ class Encoder(nn.Module):
       coding: number and order of the planes, surrogate gradient, value range.
       statistics_group: how many consecutive examples share a range; None for the whole batch.
       momentum: weight of the new batch in the running range.
-      abreast: how many images are side by side in the channels, all of a group; see `hasnn_jax.models.abreast`.
+      abreast: what is side by side in the channels, images of one group; see `hasnn_jax.models.abreast`.
     """
 
     coding: core.BitPlaneCoding
     statistics_group: int | None = None
     momentum: float = 0.1
-    abreast: int = 1
+    abreast: Abreast = ALONE
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
@@ -198,7 +201,7 @@ class Encoder(nn.Module):
         return core.encode(x, self.coding, bounds)
 
     def _bounds(self, x):
-        rows = self.statistics_group and self.statistics_group // self.abreast
+        rows = self.statistics_group and self.statistics_group // self.abreast.images
         return core.value_bounds(x, rows)
 
     def _running_bounds(self, x, train):

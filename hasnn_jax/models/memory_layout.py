@@ -6,7 +6,9 @@ from jax.experimental.layout import Layout, with_layout_constraint
 
 from hasnn_jax.models.compile_target import devices_of_batch, on_tpu
 
-TILE_ROWS = 8  # a TPU's registers, and its tiles of memory, are 8 rows of 128 values
+# A TPU's registers, and its tiles of memory, are 8 rows of 128 values.
+TILE_ROWS = 8
+LANES = 128
 
 
 def for_activation(x: Array) -> Array:
@@ -21,13 +23,26 @@ def for_activation(x: Array) -> Array:
     """
     if not on_tpu():
         return x
-    if x.ndim == 6 and _images_of_step(x) % TILE_ROWS == 0:
+    if x.ndim == 6 and _fills_tiles(*x.shape[1:3]):
         time, group, batch, height, width, channel = range(6)
         return with_layout_constraint(x, Layout((group, height, width, time, batch, channel)))
     return jax.lax.optimization_barrier(x)
 
 
-def _images_of_step(x):
-    """Of a group, on a device."""
-    _, groups, images = x.shape[:3]
-    return min(images, groups * images // devices_of_batch())
+def for_convolution(x: Array) -> Array:
+    """What a convolution reads, and the gradient that it yields, in the same layout; the values are the same.
+
+    Left alone are images [B, H, W, C], and fewer channels than fill a row: XLA has better layouts for them.
+
+    Args:
+      x: [T, B, H, W, C].
+    """
+    if not (on_tpu() and x.ndim == 5 and x.shape[-1] >= LANES and _fills_tiles(1, x.shape[1])):
+        return x
+    time, batch, height, width, channel = range(5)
+    return with_layout_constraint(x, Layout((height, width, time, batch, channel)))
+
+
+def _fills_tiles(groups, images):
+    """Whether those of a group on a device do."""
+    return min(images, groups * images // devices_of_batch()) % TILE_ROWS == 0

@@ -11,6 +11,7 @@ from jax import Array
 
 from hasnn_jax.core import Neuron
 from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
+from hasnn_jax.models.abreast import for_each, mean_of_each
 from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu, on_tpu
 
@@ -31,21 +32,28 @@ def gradient_by_steps(activation: Callable[[Array], Array], x: Array) -> TypeGua
     return isinstance(activation, Neuron) and x.shape[0] <= MAX_PACKED_STEPS
 
 
-def normalise_and_fire(neuron: Neuron, x: Array, mean: Array, weight: Array, bias: Array) -> Array:
-    """The spikes of a neuron whose currents are normalised values: [T, G, ..., C] -> same shape and dtype, 0 or 1.
+def normalise_and_fire(
+    neuron: Neuron, x: Array, mean: Array, inverse: Array, weight: Array, bias: Array, abreast: int = 1
+) -> Array:
+    """The spikes of a neuron whose currents are (x - mean) weight + bias: [T, G, ..., n C] -> same shape and dtype.
 
-    For the backward pass only the arguments are kept. It goes through the time steps one by one: XLA would compute a
-    neuron's gradients eight times, once for each step of an array of them.
+    The gradient of `x` is the whole one, with what flows through the mean and the deviation: added to the rest in a
+    pass of its own, that would be written and read once more. For the backward pass only the arguments are kept. It
+    goes through the time steps one by one: XLA would compute a neuron's gradients eight times, once for each step of
+    an array of them.
 
     Args:
       neuron: see `hasnn_jax.core.Neuron`.
-      x: floating [T, G, ..., C], T at most `MAX_PACKED_STEPS`.
-      mean, weight, bias: [1, G, ..., C] or [1, 1, ..., C] with 1 for all other axes: the same for all time steps, and
-        for all values of a group's channel.
+      x: floating [T, G, ..., n C], T at most `MAX_PACKED_STEPS`.
+      mean, inverse: of `x`, the mean and 1 by the deviation of a group's channel: [1, G, ..., C] with 1 for all other
+        axes. No gradient is returned for them.
+      weight: `inverse` times what does not depend on `x`. Its gradient is for the latter.
+      bias: [1, G, ..., C] or [1, 1, ..., C] with 1 for all other axes.
+      abreast: n, how often the channels are side by side; see `hasnn_jax.models.abreast`.
     """
     # Decided here, because the gradient may be traced where what it is compiled for is no longer known.
     normalised = _normalised_steps if on_tpu() else normalise
-    return _normalise_and_fire(neuron, normalised, _differentiation(), x, mean, weight, bias)
+    return _normalise_and_fire(neuron, normalised, _differentiation(), abreast, x, mean, inverse, weight, bias)
 
 
 def _normalised_steps(x, mean, weight, bias):
@@ -64,28 +72,33 @@ def _differentiation():
     return _gradient_by_scan if batch_is_partitioned() else _gradient_in_parts
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _normalise_and_fire(neuron, normalised, differentiate, x, mean, weight, bias):
-    return fire(neuron, normalised(x, mean, weight, bias))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
+def _normalise_and_fire(neuron, normalised, differentiate, abreast, x, mean, inverse, weight, bias):
+    return fire(neuron, normalised(x, *(for_each(each, abreast) for each in (mean, weight, bias))))
 
 
-def _forward(neuron, normalised, differentiate, *args):
-    return fire(neuron, normalised(*args)), args
+def _forward(neuron, normalised, differentiate, abreast, *args):
+    return _normalise_and_fire(neuron, normalised, differentiate, abreast, *args), args
 
 
-def _backward(neuron, normalised, differentiate, kept, cotangent):
-    x, *of_channels = kept
-    mean, weight, bias = (each[0] for each in of_channels)
-    of_x, of_currents, products = differentiate(neuron, x, mean, weight, bias, cotangent)
-    of_currents = _summed(of_currents, like=mean)
-    of_weight, of_bias = _summed(products, like=weight), _summed(of_currents, like=bias)
-    return of_x, (-weight * of_currents)[None], of_weight[None], of_bias[None]
+def _backward(neuron, normalised, differentiate, abreast, kept, cotangent):
+    x, mean, inverse, weight, bias = kept
+    of_channels = [for_each(each, abreast)[0] for each in (mean, weight, bias)]
+    of_currents, *sums = differentiate(neuron, x, *of_channels, cotangent)
+    total, products = (_total(each, abreast, like=mean[0]) for each in sums)
+    n = x.size // mean.size
+    # x moves neither the mean nor the deviation of what is normalised: these parts of the gradient are taken out.
+    values = mean, weight, total / n, inverse * inverse * products / n
+    mean, each_weight, constant, slope = (for_each(each, abreast) for each in values)
+    exact, difference = of_currents.astype(constant.dtype), x.astype(constant.dtype) - mean
+    of_x = (each_weight * (exact - constant - difference * slope)).astype(x.dtype)
+    return of_x, None, None, _summed(products, like=weight), _summed(total, like=bias)
 
 
 _normalise_and_fire.defvjp(_forward, _backward)
 
-# Each of the following returns the gradient of `x`, that of the currents, and the latter times x - mean: the first for
-# each time step, the others summed over time, and perhaps over more.
+# Each of the following returns the gradient of the currents, [T, ...] in the dtype of `x`; and, summed over time and
+# perhaps over more, the same and the same times x - mean.
 
 
 def _gradient_in_passes(written, neuron, x, mean, weight, bias, cotangent):
@@ -101,18 +114,27 @@ def _gradient_in_passes(written, neuron, x, mean, weight, bias, cotangent):
     products = [gradient * difference for gradient, difference in zip(wide_steps(narrow), differences, strict=True)]
     # Added up over time before they are over space, in one pass.
     sums = [sum(terms[1:], start=terms[0]) for terms in (wide_steps(narrow), products)]
-    narrow, sums = written(narrow, sums)
-    return jnp.stack([(gradient * weight).astype(x.dtype) for gradient in wide_steps(narrow)]), *sums
+    narrow, sums = written(narrow, sums, x)
+    return narrow, *sums
 
 
-def _written_with_sums(gradients, sums):
+def _written_with_sums(gradients, sums, x):
     """For GPUs: if only the gradients were written, XLA would compute them again for the sums."""
-    return jax.lax.optimization_barrier((gradients, sums))
+    gradients, sums = jax.lax.optimization_barrier((gradients, sums))
+    return jnp.stack(gradients), sums
 
 
-def _written_alone(gradients, sums):
-    """For TPUs: the sums over time are added up over space in the same pass, and never written."""
-    return jax.lax.optimization_barrier(gradients), sums
+def _written_alone(gradients, sums, x):
+    """For TPUs: the sums over time are added up over space in the same pass, and never written.
+
+    The steps are put in the places of x's, for which one kernel is enough, and none where a convolution reads them.
+    XLA would stack them by a kernel for each, and in another layout than x has.
+    """
+    time = jax.lax.broadcasted_iota(jnp.int32, x.shape, 0)
+    together = x
+    for t, gradient in enumerate(jax.lax.optimization_barrier(gradients)):
+        together = jnp.where(time == t, gradient[None], together)
+    return together, sums
 
 
 def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
@@ -131,12 +153,12 @@ def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
         of_membrane, of_current = through_step((of_membrane, of_spikes.astype(rest.dtype)))
         of_current = of_current.astype(x.dtype).astype(rest.dtype)
         carried = of_membrane, of_currents + of_current, products + of_current * (step.astype(rest.dtype) - mean)
-        return carried, (of_current * weight).astype(x.dtype)
+        return carried, of_current.astype(x.dtype)
 
     rest = jnp.zeros(x.shape[1:], jnp.promote_types(x.dtype, jnp.float32))
     _, membranes = jax.lax.scan(forwards, rest, x)
-    (_, *sums), of_x = jax.lax.scan(backwards, (rest, rest, rest), (membranes, x, cotangent), reverse=True)
-    return of_x, *sums
+    (_, *sums), gradients = jax.lax.scan(backwards, (rest, rest, rest), (membranes, x, cotangent), reverse=True)
+    return gradients, *sums
 
 
 def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
@@ -147,15 +169,20 @@ def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
     mean, weight, bias = (each.reshape(each.shape[0], 1, channels) for each in (mean, weight, bias))
 
     def differentiate_part(i, carried):
-        ahead, *sums = carried  # of the cotangent, whose place the gradient of x takes
+        ahead, *sums = carried  # of the cotangent, whose place the gradient takes
         x_part, cotangent_part = (jax.lax.dynamic_index_in_dim(a, i, 2, False) for a in (x_parts, ahead))
-        of_x, *of_part = _gradient_by_scan(neuron, x_part, mean, weight, bias, cotangent_part)
+        gradient, *of_part = _gradient_by_scan(neuron, x_part, mean, weight, bias, cotangent_part)
         sums = [total + jnp.sum(each, axis=1, keepdims=True) for total, each in zip(sums, of_part, strict=True)]
-        return jax.lax.dynamic_update_index_in_dim(ahead, of_x, i, 2), *sums
+        return jax.lax.dynamic_update_index_in_dim(ahead, gradient, i, 2), *sums
 
     zeros = jnp.zeros((groups, 1, channels), jnp.promote_types(x.dtype, jnp.float32))
-    of_x, *sums = jax.lax.fori_loop(0, parts, differentiate_part, (cotangent_parts, zeros, zeros))
-    return of_x.reshape(x.shape), *(each.reshape(sum_shape) for each in sums)
+    gradients, *sums = jax.lax.fori_loop(0, parts, differentiate_part, (cotangent_parts, zeros, zeros))
+    return gradients.reshape(x.shape), *(each.reshape(sum_shape) for each in sums)
+
+
+def _total(x, abreast, like):
+    """The sum over the axes of size 1 in `like` and over those abreast: [G, ..., n C] -> [1, *the shape of `like`]."""
+    return abreast * mean_of_each(_summed(x, like=for_each(like, abreast)), abreast)[None]
 
 
 def _summed(x, like):

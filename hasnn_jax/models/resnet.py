@@ -129,6 +129,7 @@ class HybridResNet(nn.Module):
                     ann=functools.partial(body, activation=nn.relu, branch_activation=identity, sum_activation=nn.relu),
                     snn=functools.partial(body, activation=fire, branch_activation=fire, sum_activation=identity),
                     channels=convs[0][0],
+                    strided=stride > 1,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x, train)
         logits = self.layers.dense(self.num_classes, name="classifier")(global_average_pool(x))
