@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from hasnn_jax.models.compile_target import on_cpu, on_gpu
+from hasnn_jax.models.compile_target import on_cpu, on_gpu, on_tpu
 from hasnn_jax.models.time_folding import time_folded
 
 
@@ -29,8 +29,11 @@ def global_average_pool(x: Array) -> Array:
 
 
 def _pool(pool, x, window, stride, padding):
-    pads = ((padding, padding), (padding, padding))
-    return time_folded(lambda images: pool(images, (window, window), (stride, stride), pads), x)
+    def pool_images(images):
+        return pool(images, (window, window), (stride, stride), ((padding, padding), (padding, padding)))
+
+    # A TPU's neurons read the gradient's steps one by one. Folded into the batch, they would be copied apart.
+    return jax.vmap(pool_images)(x) if on_tpu() and x.ndim == 5 else time_folded(pool_images, x)
 
 
 def _halving(x, window, stride, padding):

@@ -37,6 +37,21 @@ def test_gradient_of_average_pooling_shares_a_window_among_its_nine_pixels(x64, 
     np.testing.assert_allclose(backward(cotangent)[0], expected[:, :, 1:-1, 1:-1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("pool", [average_pool, max_pool])
+def test_a_tpu_pools_each_step_where_it_lies(x64, pool):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(8, 3, 6, 4, 2)))
+
+    def results(platform):
+        y, backward = jax.vjp(compile_for(mesh_of(platform), lambda x: pool(x, 3, 2, padding=1)), x)
+        return y, backward(jnp.sin(y))[0]
+
+    lowered = jax.jit(compile_for(mesh_of("tpu"), lambda x: pool(x, 3, 2, padding=1))).lower(x).as_text()
+    assert "tensor<8x3x6x4x2xf64>" in lowered
+    assert "tensor<24x6x4x2xf64>" not in lowered  # steps folded into the batch
+    for of_tpu, of_cpu in zip(results("tpu"), results("cpu"), strict=True):
+        np.testing.assert_allclose(of_tpu, of_cpu, rtol=1e-12, atol=1e-12)
+
+
 def pool_for(platform):
     return compile_for(mesh_of(platform), lambda x: max_pool(x, 3, 2, padding=1))
 
