@@ -73,12 +73,14 @@ def _differentiation():
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def _normalise_and_fire(neuron, normalised, differentiate, abreast, x, mean, inverse, weight, bias):
-    return fire(neuron, normalised(x, *(for_each(each, abreast) for each in (mean, weight, bias))))
+def _normalise_and_fire(neuron, normalised, differentiate, abreast, *args):
+    return _forward(neuron, normalised, differentiate, abreast, *args)[0]
 
 
-def _forward(neuron, normalised, differentiate, abreast, *args):
-    return _normalise_and_fire(neuron, normalised, differentiate, abreast, *args), args
+def _forward(neuron, normalised, differentiate, abreast, x, mean, inverse, weight, bias):
+    # Does not call the function above: in there, the policy of a `jax.checkpoint` would not find the packed spikes.
+    spikes = fire(neuron, normalised(x, *(for_each(each, abreast) for each in (mean, weight, bias))))
+    return spikes, (x, mean, inverse, weight, bias)
 
 
 def _backward(neuron, normalised, differentiate, abreast, kept, cotangent):
