@@ -4,6 +4,7 @@ JAX's compilation cache finds what a program is compiled to by the lowered progr
 most of the work of a second start. Here a program is found by what it is made from.
 """
 
+import inspect
 import os
 import pathlib
 import platform
@@ -53,23 +54,28 @@ class KeptPrograms:
         self._key = "" if folder is None else digest(_settings(config), made_from, _surroundings())
 
     def keep(
-        self, name: str, function: Function, *made_from: object, jit: Function | None = None, donates: bool = False
+        self,
+        name: str,
+        function: Function,
+        *made_from: object,
+        compiler_options: dict[str, Any] | None = None,
+        donates: bool = False,
     ) -> "Program":
         """A program that is kept.
 
         Args:
           name: distinguishes it from the config's other programs; for profiles and JAX's compilation cache as well.
-          function: of positional arguments alone, compiled already if `jit` is None.
+          function: a `jax.jit`, of positional arguments alone.
           made_from: what else it is made from.
-          jit: compiles the function, like `jax.jit`.
+          compiler_options: that it is compiled with; see `jax.jit`.
           donates: whether the first argument is donated.
         """
         if self._folder is None:
-            return Program(function if jit is None else jit(function))
+            return Program(function)
         return KeptProgram(
             name,
-            function if jit is None else jax.jit(function),  # options for the compiler are refused where it is called
-            jit or jax.jit,
+            jax.jit(inspect.unwrap(function)),  # within another function, one with options for the compiler is refused
+            compiler_options,
             self._everywhere,
             donates,
             self._folder,
@@ -112,14 +118,14 @@ class KeptProgram(Program):
         self,
         name: str,
         function: Function,
-        jit: Function,
+        compiler_options: dict[str, Any] | None,
         everywhere: Sharding,
         donates: bool,
         folder: pathlib.Path,
         key: str,
     ):
         super().__init__(function)
-        self._name, self._jit, self._everywhere, self._donates = name, jit, everywhere, donates
+        self._name, self._options, self._everywhere, self._donates = name, compiler_options, everywhere, donates
         self._folder, self._key = folder, key
         self._prepared: Function | None = None
 
@@ -150,13 +156,14 @@ class KeptProgram(Program):
             return exported.call(*leaves)
 
         call.__name__ = self._name
-        compiled = self._jit(
+        compiled = jax.jit(
             call,
             # Without them, what the first call returns would be sharded in another way than what it was given, and the
             # second would be compiled again.
             in_shardings=self._everywhere,
             out_shardings=self._everywhere,
             donate_argnums=tuple(range(len(jax.tree.leaves(args[0])))) if self._donates else (),
+            compiler_options=self._options,
         )
         return lambda *args: jax.tree.unflatten(structure, compiled(*jax.tree.leaves(args)))
 

@@ -16,7 +16,7 @@ from hasnn_jax.assembly.model import build_model, initial_variables
 from hasnn_jax.config import validate
 from hasnn_jax.data import Preprocessing, Reading, Source
 from hasnn_jax.models import Model
-from hasnn_jax.models.quick_jit import quick_jit
+from hasnn_jax.models.quick_jit import quick_jit, quick_options
 from hasnn_jax.training import sharding
 
 
@@ -67,7 +67,8 @@ def set_up(config: ConfigDict, keep_programs_in: pathlib.Path | None = None) -> 
     model = build_model(config.model, config.data.num_classes)
     image_shape = preprocessing.image_shape(source.train[0])
     kept = KeptPrograms(keep_programs_in, config, sharding.replicated(mesh), image_shape)
-    initialise = kept.keep("initial_variables", functools.partial(initial_variables, model, image_shape), jit=quick_jit)
+    initialise = quick_jit(functools.partial(initial_variables, model, image_shape))
+    initialise = kept.keep("initial_variables", initialise, compiler_options=quick_options())
     seed = np.uint32(config.seed)  # no part of the program, so that other seeds' runs find it too
     return RunSetup(
         mesh,

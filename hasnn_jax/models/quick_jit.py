@@ -24,6 +24,11 @@ def quick_jit(function: Callable[..., Any], **kwargs: Any) -> Any:
       function: to be compiled.
       **kwargs: of `jax.jit`.
     """
+    return jax.jit(function, compiler_options=quick_options(), **kwargs)
+
+
+def quick_options() -> dict[str, Any] | None:
+    """The options of the compiler that `quick_jit` sets."""
     if LEVEL in os.environ.get("XLA_FLAGS", ""):
-        return jax.jit(function, **kwargs)
-    return jax.jit(function, compiler_options=_OPTIONS.get(jax.default_backend()), **kwargs)
+        return None
+    return _OPTIONS.get(jax.default_backend())

@@ -55,7 +55,9 @@ def train_and_evaluate(
     program = dataclasses.replace(
         program,
         begin=setup.programs.keep("begin", program.begin),
-        step=setup.programs.keep("train_step", program.step, steps_per_epoch, donates=True),
+        step=setup.programs.keep(
+            "train_step", program.step, steps_per_epoch, compiler_options=program.compiler_options, donates=True
+        ),
     )
     timetable = Timetable(
         config.epochs, steps_per_epoch, config.log_every_steps, config.eval_every_epochs, config.save_every_epochs

@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.training import sharding, steps
+from hasnn_jax.training import compiler_options, sharding, steps
 from hasnn_jax.training.mixing import Mix
 from hasnn_jax.training.state import TrainState, create_state
 
@@ -26,6 +26,7 @@ class TrainProgram:
       schedule: step -> learning rate.
       begin: variables of the model -> the state before the first step, on the devices.
       step: (state, batch) -> (state, metrics); a `jax.jit` that donates the state.
+      compiler_options: of this `jax.jit`.
       state: shapes and dtypes of the state.
       shardings: of the state.
     """
@@ -33,6 +34,7 @@ class TrainProgram:
     schedule: optax.Schedule
     begin: Callable[[Any], TrainState]
     step: Any
+    compiler_options: dict[str, Any] | None
     state: TrainState
     shardings: TrainState
 
@@ -71,10 +73,18 @@ def make_program(
         draw_mix=draw_mix,
     )
     over_batch, replicated = sharding.over_batch(mesh), sharding.replicated(mesh)
+    options = compiler_options.of_step(mesh)
     return TrainProgram(
         schedule,
         jax.jit(begin, out_shardings=shardings),
-        jax.jit(step, in_shardings=(shardings, over_batch), out_shardings=(shardings, replicated), donate_argnums=0),
+        jax.jit(
+            step,
+            in_shardings=(shardings, over_batch),
+            out_shardings=(shardings, replicated),
+            donate_argnums=0,
+            compiler_options=options,
+        ),
+        options,
         state,
         shardings,
     )

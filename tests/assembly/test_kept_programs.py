@@ -45,7 +45,7 @@ def kept_in(folder, config=None, *made_from):
 def traces(folder, config=None, *made_from, name="double", x=X):
     """How often a start traces the function: 0 if it was kept."""
     function = Counted()
-    found = kept_in(folder, config, *made_from).keep(name, function, jit=jax.jit)(x)
+    found = kept_in(folder, config, *made_from).keep(name, jax.jit(function))(x)
     assert isinstance(found, Results)
     assert_trees_equal(found, Results(2 * x, {"sum": x.sum()}))
     return function.traced
@@ -60,13 +60,13 @@ def test_programs_for_tpus_which_ask_for_layouts_are_kept_as_well(tmp_path):
     ask = compile_for(mesh_of("tpu"), for_activation)
     x = np.arange(8.0 * 8 * 6, dtype=np.float32).reshape(8, 1, 8, 2, 3, 1)
     for _ in range(2):
-        assert_trees_equal(kept_in(tmp_path).keep("ask", ask, jit=jax.jit)(x), x)
+        assert_trees_equal(kept_in(tmp_path).keep("ask", jax.jit(ask))(x), x)
 
 
 def test_shapes_of_the_results_need_no_tracing_either(tmp_path):
     for kept in (False, True):
         function = Counted()
-        program = kept_in(tmp_path).keep("double", function, jit=jax.jit)
+        program = kept_in(tmp_path).keep("double", jax.jit(function))
         found = program.shapes(X)
         assert (found.doubled.shape, found.names["sum"].dtype) == ((3,), np.float32)
         program(X)
@@ -147,6 +147,15 @@ def test_the_first_argument_is_donated(tmp_path):
         assert x.is_deleted()
 
 
+def test_options_for_the_compiler_hold_at_every_start(tmp_path):
+    options = {"xla_backend_optimization_level": 1}
+    for _ in range(2):
+        double = jax.jit(lambda x: 2 * x, compiler_options=options)
+        np.testing.assert_array_equal(kept_in(tmp_path).keep("double", double, compiler_options=options)(X), 2 * X)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="no_such_option"):
+        kept_in(tmp_path).keep("double", double, compiler_options={"no_such_option": 1})(X)
+
+
 @contextlib.contextmanager
 def compilations(name):
     """A list that grows with every compilation of the program of that name, cached or not."""
@@ -166,7 +175,7 @@ def compilations(name):
 def test_steps_that_pass_their_state_on_are_compiled_once(tmp_path):
     over_batch = sharding.over_batch(sharding.make_mesh())
     for _ in range(2):
-        begin = kept_in(tmp_path).keep("begin", jnp.zeros_like, jit=jax.jit)
+        begin = kept_in(tmp_path).keep("begin", jax.jit(jnp.zeros_like))
         step = kept_in(tmp_path).keep("step", jax.jit(lambda state, x: (state + x, x.sum())), donates=True)
         state = begin(X)
         with compilations("step") as found:
