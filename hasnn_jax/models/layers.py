@@ -17,11 +17,11 @@ from jax.ad_checkpoint import checkpoint_name
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
 from hasnn_jax.models.abreast import ALONE, Abreast, for_each, kernel_for_each
-from hasnn_jax.models.compile_target import on_gpu
+from hasnn_jax.models.compile_target import on_gpu, on_tpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
-from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire
+from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire, normalise_by_moments
 from hasnn_jax.models.time_folding import time_folded
 
 Activation = Callable[[Array], Array]
@@ -139,19 +139,17 @@ class BatchNorm(nn.Module):
             count.value += 1
         inverse, bias = jax.lax.rsqrt(var + self.epsilon), channelwise(bias, var)
         neuron = self.activation if gradient_by_steps(self.activation, x) else None
-        if neuron:  # the gradient of x will have what flows through its moments
-            mean, inverse = jax.lax.stop_gradient((mean, inverse))
         weight = inverse * channelwise(scale, var)
 
         def normalise_and_activate(kept, mean, inverse, weight, bias):
             kept = kept.reshape(shape)
             if neuron:
                 return normalise_and_fire(neuron, kept, mean, inverse, weight, bias, together).reshape(x.shape)
-            mean, weight, bias = (for_each(each, together) for each in (mean, weight, bias))
-            return self.activation(normalise(kept, mean, weight, bias).reshape(x.shape))
+            return self.activation(normalise_by_moments(kept, mean, inverse, weight, bias, together).reshape(x.shape))
 
-        # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
-        keeps_input = self.within_checkpoint or (neuron and not on_gpu())
+        # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32. XLA for
+        # TPUs moves fewer bytes where it may choose.
+        keeps_input = self.within_checkpoint or on_tpu() or (neuron and not on_gpu())
         if keeps_input:
             return normalise_and_activate(grouped, mean, inverse, weight, bias)
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.

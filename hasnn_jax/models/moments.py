@@ -1,6 +1,5 @@
 """Mean and variance in one pass over an array."""
 
-import functools
 import math
 
 import jax
@@ -15,23 +14,20 @@ from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu
 def moments(x: Array, near: Array, axes: tuple[int, ...], abreast: int = 1) -> tuple[Array, Array]:
     """Mean and biased variance, with the reduced axes kept as axes of size 1.
 
+    No gradient flows through them: see `hasnn_jax.models.normalisation.normalise_by_moments`, which has it.
+
     Sums of differences and of their squares are taken together. The differences are those from `near` and not from the
     mean, which would have to be known before. The nearer the two are, the fewer digits cancel.
 
     Args:
       x: floating [..., C].
-      near: [C], values of about the size of the mean; no gradient flows to them.
+      near: [C], values of about the size of the mean.
       axes: that are reduced: all but the last one, and perhaps but one other.
       abreast: how many images are side by side in the last axis of `x`; they are reduced as well.
     """
-    # Decided here, because it may be traced again where what it is compiled for is no longer known.
     # Parts of a divided batch would have to be collected from all devices.
-    return _moments(x, near, axes, _means_in_parts if on_cpu() and not batch_is_partitioned() else _means, abreast)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _moments(x, near, axes, means, abreast):
-    near = near.astype(x.dtype).reshape((1,) * (x.ndim - 1) + near.shape)
+    means = _means_in_parts if on_cpu() and not batch_is_partitioned() else _means
+    x, near = jax.lax.stop_gradient((x, near.astype(x.dtype).reshape((1,) * (x.ndim - 1) + near.shape)))
     offset, square = (mean_of_each(each, abreast) for each in means(x, for_each(near, abreast), axes))
     return near + offset, jnp.maximum(square - offset * offset, 0)
 
@@ -61,19 +57,3 @@ def _means_in_parts(x, near, axes):
     sums = jax.lax.fori_loop(0, parts, add, (zeros, zeros))
     shape = [1 if a in axes else size for a, size in enumerate(x.shape)]
     return tuple(total.reshape(shape) / (before * rows) for total in sums)
-
-
-def _forward(x, near, axes, means, abreast):
-    mean, var = _moments(x, near, axes, means, abreast)
-    return (mean, var), (x, near, mean)
-
-
-def _backward(axes, _, abreast, kept, cotangents):
-    x, near, mean = kept
-    n = math.prod(x.shape[a] for a in axes) * abreast
-    of_mean, of_var = cotangents
-    mean, of_mean, of_var = (for_each(each, abreast) for each in (mean, of_mean / n, 2 / n * of_var))
-    return of_mean + (x - mean) * of_var, jnp.zeros_like(near)
-
-
-_moments.defvjp(_forward, _backward)

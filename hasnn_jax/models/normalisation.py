@@ -32,28 +32,43 @@ def gradient_by_steps(activation: Callable[[Array], Array], x: Array) -> TypeGua
     return isinstance(activation, Neuron) and x.shape[0] <= MAX_PACKED_STEPS
 
 
+def normalise_by_moments(x: Array, mean: Array, inverse: Array, weight: Array, bias: Array, abreast: int = 1) -> Array:
+    """`normalise` by the moments of `x` itself: [..., G, ..., n C] -> same shape and dtype.
+
+    The gradient of `x` is the whole one, with what flows through the mean and the deviation: added to the rest in a
+    pass of its own, that would be written and read once more. For the backward pass only the arguments are kept.
+
+    Args:
+      x: floating [..., G, ..., n C].
+      mean, inverse: of `x`, the mean and 1 by the deviation of a group's channel: [..., G, ..., C] with 1 for all other
+        axes. No gradient is returned for them.
+      weight: `inverse` times what does not depend on `x`. Its gradient is for the latter.
+      bias: [..., G, ..., C] or [..., 1, ..., C] with 1 for all other axes.
+      abreast: n, how often the channels are side by side; see `hasnn_jax.models.abreast`.
+    """
+    return _by_moments(normalise, _sums_of_gradient, abreast, x, mean, inverse, weight, bias)
+
+
 def normalise_and_fire(
     neuron: Neuron, x: Array, mean: Array, inverse: Array, weight: Array, bias: Array, abreast: int = 1
 ) -> Array:
-    """The spikes of a neuron whose currents are (x - mean) weight + bias: [T, G, ..., n C] -> same shape and dtype.
+    """Spikes of a neuron whose currents are `normalise_by_moments` of `x`: [T, G, ..., n C] -> same shape and dtype.
 
-    The gradient of `x` is the whole one, with what flows through the mean and the deviation: added to the rest in a
-    pass of its own, that would be written and read once more. For the backward pass only the arguments are kept. It
-    goes through the time steps one by one: XLA would compute a neuron's gradients eight times, once for each step of
-    an array of them.
+    The gradient is of both, and goes through the time steps one by one: XLA would compute a neuron's gradients eight
+    times, once for each step of an array of them.
 
     Args:
       neuron: see `hasnn_jax.core.Neuron`.
       x: floating [T, G, ..., n C], T at most `MAX_PACKED_STEPS`.
-      mean, inverse: of `x`, the mean and 1 by the deviation of a group's channel: [1, G, ..., C] with 1 for all other
-        axes. No gradient is returned for them.
-      weight: `inverse` times what does not depend on `x`. Its gradient is for the latter.
-      bias: [1, G, ..., C] or [1, 1, ..., C] with 1 for all other axes.
-      abreast: n, how often the channels are side by side; see `hasnn_jax.models.abreast`.
+      mean, inverse, weight, bias, abreast: see `normalise_by_moments`; the first axis of the arrays is 1.
     """
     # Decided here, because the gradient may be traced where what it is compiled for is no longer known.
-    normalised = _normalised_steps if on_tpu() else normalise
-    return _normalise_and_fire(neuron, normalised, _differentiation(), abreast, x, mean, inverse, weight, bias)
+    normalised, differentiate = _normalised_steps if on_tpu() else normalise, functools.partial(_way(), neuron)
+
+    def spikes(*args):
+        return fire(neuron, normalised(*args))
+
+    return _by_moments(spikes, differentiate, abreast, x, mean, inverse, weight, bias)
 
 
 def _normalised_steps(x, mean, weight, bias):
@@ -61,7 +76,8 @@ def _normalised_steps(x, mean, weight, bias):
     return [normalise(step, *(each[0] for each in (mean, weight, bias))) for step in x]
 
 
-def _differentiation():
+def _way():
+    """The way to the gradient of a neuron's currents."""
     if on_gpu():
         return functools.partial(_gradient_in_passes, _written_with_sums)
     if not on_cpu():
@@ -72,32 +88,38 @@ def _differentiation():
     return _gradient_by_scan if batch_is_partitioned() else _gradient_in_parts
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3))
-def _normalise_and_fire(neuron, normalised, differentiate, abreast, *args):
-    return _forward(neuron, normalised, differentiate, abreast, *args)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _by_moments(compute, differentiate, abreast, x, mean, inverse, weight, bias):
+    return compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
 
 
-def _forward(neuron, normalised, differentiate, abreast, x, mean, inverse, weight, bias):
+def _forward(compute, differentiate, abreast, x, mean, inverse, weight, bias):
     # Does not call the function above: in there, the policy of a `jax.checkpoint` would not find the packed spikes.
-    spikes = fire(neuron, normalised(x, *(for_each(each, abreast) for each in (mean, weight, bias))))
-    return spikes, (x, mean, inverse, weight, bias)
+    y = compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
+    return y, (x, mean, inverse, weight, bias)
 
 
-def _backward(neuron, normalised, differentiate, abreast, kept, cotangent):
+def _backward(compute, differentiate, abreast, kept, cotangent):
     x, mean, inverse, weight, bias = kept
-    of_channels = [for_each(each, abreast)[0] for each in (mean, weight, bias)]
-    of_currents, *sums = differentiate(neuron, x, *of_channels, cotangent)
-    total, products = (_total(each, abreast, like=mean[0]) for each in sums)
+    of_normalised, *sums = differentiate(x, *(for_each(each, abreast) for each in (mean, weight, bias)), cotangent)
+    total, products = (_total(each, abreast, like=mean) for each in sums)
     n = x.size // mean.size
     # x moves neither the mean nor the deviation of what is normalised: these parts of the gradient are taken out.
     values = mean, weight, total / n, inverse * inverse * products / n
     mean, each_weight, constant, slope = (for_each(each, abreast) for each in values)
-    exact, difference = of_currents.astype(constant.dtype), x.astype(constant.dtype) - mean
+    exact, difference = of_normalised.astype(constant.dtype), x.astype(constant.dtype) - mean
     of_x = (each_weight * (exact - constant - difference * slope)).astype(x.dtype)
     return of_x, None, None, _summed(products, like=weight), _summed(total, like=bias)
 
 
-_normalise_and_fire.defvjp(_forward, _backward)
+_by_moments.defvjp(_forward, _backward)
+
+
+def _sums_of_gradient(x, mean, weight, bias, cotangent):
+    """What the following return, of a gradient that is known: the cotangent."""
+    exact = cotangent.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return cotangent, exact, exact * (x.astype(exact.dtype) - mean)
+
 
 # Each of the following returns the gradient of the currents, [T, ...] in the dtype of `x`; and, summed over time and
 # perhaps over more, the same and the same times x - mean.
@@ -108,6 +130,7 @@ def _gradient_in_passes(written, neuron, x, mean, weight, bias, cotangent):
 
     XLA would otherwise divide the work in ways that move more bytes: on a GPU, a fifth more.
     """
+    mean, weight, bias = (each[0] for each in (mean, weight, bias))
     differences = [step - mean for step in wide_steps(x)]
     currents = [(difference * weight + bias).astype(x.dtype) for difference in differences]
     _, through_time = jax.vjp(neuron.run, wide_steps(currents))
@@ -141,6 +164,7 @@ def _written_alone(gradients, sums, x):
 
 def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
     """The steps are those of two loops, forwards and backwards; the membranes between them are kept."""
+    mean, weight, bias = (each[0] for each in (mean, weight, bias))
 
     def current(step):
         return normalise(step, mean, weight, bias).astype(rest.dtype)
@@ -168,7 +192,7 @@ def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
     groups, channels, sum_shape = x.shape[1], x.shape[-1], (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
     parts = parts_of(math.prod(x.shape[2:-1]), groups * channels)  # in which a time step of all groups fits
     x_parts, cotangent_parts = (a.reshape(len(x), groups, parts, -1, channels) for a in (x, cotangent))
-    mean, weight, bias = (each.reshape(each.shape[0], 1, channels) for each in (mean, weight, bias))
+    mean, weight, bias = (each.reshape(1, -1, 1, channels) for each in (mean, weight, bias))
 
     def differentiate_part(i, carried):
         ahead, *sums = carried  # of the cotangent, whose place the gradient takes
@@ -183,8 +207,9 @@ def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
 
 
 def _total(x, abreast, like):
-    """The sum over the axes of size 1 in `like` and over those abreast: [G, ..., n C] -> [1, *the shape of `like`]."""
-    return abreast * mean_of_each(_summed(x, like=for_each(like, abreast)), abreast)[None]
+    """The sum over the axes of size 1 in `like`, of which `x` may lack the first, and over those abreast."""
+    without_time = like.reshape(like.shape[like.ndim - x.ndim :])
+    return abreast * mean_of_each(_summed(x, like=for_each(without_time, abreast)), abreast).reshape(like.shape)
 
 
 def _summed(x, like):

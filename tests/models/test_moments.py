@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 from meshes import mesh_of
 
 from hasnn_jax.models import cache_parts
@@ -38,10 +37,12 @@ def test_moments_in_parts_are_the_same_as_those_of_the_whole(x64, monkeypatch, p
         np.testing.assert_allclose(ours, expected, rtol=1e-12, strict=True)
 
 
-def test_gradient_of_moments_is_the_true_one_and_none_flows_to_the_reference_point(x64):
-    near = jnp.asarray([1.0, 2.0, 3.0])
-    check_grads(lambda x: moments(x, near, (0, 1, 2)), (jnp.asarray(x),), order=1, modes=["rev"])
-    np.testing.assert_array_equal(jax.grad(lambda near: moments(jnp.asarray(x), near, (0, 1, 2))[1].sum())(near), 0)
+def test_no_gradient_flows_through_moments(x64):
+    def total(x, near):
+        return sum(each.sum() for each in moments(x, near, (0, 1, 2)))
+
+    for gradient in jax.grad(total, argnums=(0, 1))(jnp.asarray(x), jnp.asarray([1.0, 2.0, 3.0])):
+        assert not gradient.any()
 
 
 def test_far_from_zero_float32_keeps_its_digits_near_the_mean():

@@ -10,7 +10,7 @@ from hasnn_jax.core import IF, LIF
 from hasnn_jax.models import cache_parts
 from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.layers import BatchNorm
-from hasnn_jax.models.normalisation import normalise, normalise_and_fire
+from hasnn_jax.models.normalisation import normalise, normalise_and_fire, normalise_by_moments
 
 rng = np.random.default_rng(0)
 NEURONS = [IF(), IF(reset="soft"), LIF(), LIF(tau=3.0, reset="soft", decay_input=False)]
@@ -39,6 +39,38 @@ def at_once(neuron, axes, x, scale, bias):
 def one_after_the_other(neuron, axes, x, scale, bias):
     mean, inverse = statistics(x, axes)
     return neuron(normalise(x, mean, inverse * scale, bias))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+@pytest.mark.parametrize("abreast", [1, 2])
+@pytest.mark.parametrize("shape", [(6, 4, 3, 5), (3, 6, 4, 3, 5), (2, 3, 4, 3, 5)])
+def test_the_gradient_of_a_normalisation_has_what_flows_through_the_moments(x64, platform, abreast, shape):
+    """Of images [G, B, ...], and of time steps of them."""
+    x, scale, bias = arguments(shape)
+    axes = tuple(a for a in range(len(shape) - 1) if a != len(shape) - 4)  # all but groups and channels
+    cotangent = jnp.asarray(rng.normal(size=shape))
+
+    def laid(x):  # pixels of a column side by side
+        rows = x.reshape(*shape[:-3], shape[-3] // abreast, abreast, *shape[-2:])
+        return jnp.moveaxis(rows, -3, -2).reshape(*shape[:-3], shape[-3] // abreast, shape[-2], -1)
+
+    def apart(y):
+        pixels = y.reshape(*y.shape[:-1], abreast, shape[-1])
+        return jnp.moveaxis(pixels, -2, -3).reshape(shape)
+
+    def by_moments(x, scale, bias):
+        mean, inverse = jax.lax.stop_gradient(statistics(x, axes))
+        return apart(normalise_by_moments(laid(x), mean, inverse, inverse * scale, bias, abreast))
+
+    def without_rule(x, scale, bias):
+        mean, inverse = statistics(x, axes)
+        return normalise(x, mean, inverse * scale, bias)
+
+    y, gradients = compile_for(mesh_of(platform), lambda *a: results(by_moments, a, cotangent))(x, scale, bias)
+    expected, expected_gradients = results(without_rule, (x, scale, bias), cotangent)
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    for gradient, of_rule in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, of_rule, rtol=1e-11, atol=1e-12)
 
 
 def results(function, args, cotangent):
