@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
 from hasnn_jax.models.abreast import ALONE, Abreast, for_each, kernel_for_each
-from hasnn_jax.models.compile_target import on_gpu, on_tpu
+from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
@@ -147,9 +147,8 @@ class BatchNorm(nn.Module):
                 return normalise_and_fire(neuron, kept, mean, inverse, weight, bias, together).reshape(x.shape)
             return self.activation(normalise_by_moments(kept, mean, inverse, weight, bias, together).reshape(x.shape))
 
-        # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32. XLA for
-        # TPUs moves fewer bytes where it may choose.
-        keeps_input = self.within_checkpoint or on_tpu() or (neuron and not on_gpu())
+        # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
+        keeps_input = self.within_checkpoint or (neuron and not on_gpu())
         if keeps_input:
             return normalise_and_activate(grouped, mean, inverse, weight, bias)
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
