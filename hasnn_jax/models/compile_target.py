@@ -61,5 +61,19 @@ def compile_for(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def for_same_target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, traced for what the program is compiled for now, also where that is no longer known.
+
+    JAX traces the backward pass after the model has returned, outside of `compile_for`.
+    """
+    platform, mesh = _platform.value, _dividing_mesh.value
+
+    def call(*args, **kwargs):
+        with _platform(platform), _dividing_mesh(mesh):
+            return function(*args, **kwargs)
+
+    return call
+
+
 def _current_platform() -> str:
     return _platform.value or jax.default_backend()

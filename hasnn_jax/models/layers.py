@@ -22,6 +22,7 @@ from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire, normalise_by_moments
+from hasnn_jax.models.recomputation import recomputed
 from hasnn_jax.models.time_folding import time_folded
 
 Activation = Callable[[Array], Array]
@@ -152,7 +153,9 @@ class BatchNorm(nn.Module):
         if keeps_input:
             return normalise_and_activate(grouped, mean, inverse, weight, bias)
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
-        return jax.checkpoint(normalise_and_activate)(grouped.reshape(x.shape), mean, inverse, weight, bias)
+        # It fuses the steps of a neuron's gradient only if all have the same shape, axes of size 1 included.
+        recompute = recomputed if on_gpu() else jax.checkpoint
+        return recompute(normalise_and_activate)(grouped.reshape(x.shape), mean, inverse, weight, bias)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)

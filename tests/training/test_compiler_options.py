@@ -19,7 +19,7 @@ def test_other_platforms_are_left_alone(platform, monkeypatch):
 
 def test_tpus_are_given_small_windows_unless_the_user_says_otherwise(monkeypatch):
     monkeypatch.setenv(ARGUMENTS, "--xla_tpu_other=1")
-    assert compiler_options.of_step(mesh_of("tpu")) == {compiler_options.WINDOWS: 12 * 1024}
+    assert compiler_options.of_step(mesh_of("tpu")) == {compiler_options.WINDOWS: 10_752}
     monkeypatch.setenv(ARGUMENTS, f"--xla_tpu_other=1 --{compiler_options.WINDOWS}=16384")
     assert compiler_options.of_step(mesh_of("tpu")) is None
 
