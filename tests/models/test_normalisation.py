@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from meshes import mesh_of
 
 from hasnn_jax.core import IF, LIF
 from hasnn_jax.models import cache_parts
 from hasnn_jax.models.compile_target import compile_for
-from hasnn_jax.models.layers import BatchNorm
+from hasnn_jax.models.layers import BatchNorm, identity
 from hasnn_jax.models.normalisation import normalise, normalise_and_fire, normalise_by_moments
 
 rng = np.random.default_rng(0)
@@ -156,3 +157,22 @@ def test_a_normalisation_may_fire_for_any_number_of_steps_and_on_every_platform(
     at_once = differentiate(variables["params"], currents, together)
     expected = differentiate(variables["params"], currents, apart, LIF())
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), at_once, expected)
+
+
+@pytest.mark.parametrize("activation", [identity, nn.relu, LIF()])
+def test_a_layer_and_its_gradient_are_the_same_on_every_platform(x64, activation):
+    x = jnp.asarray(rng.normal(size=(8, 8, 3, 2, 5)))
+    layer = BatchNorm(statistics_group=4, activation=activation)
+    variables = layer.init(jax.random.key(0), x, train=True)
+
+    def loss(params, x):
+        y, updates = layer.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])
+        return jnp.sum(jnp.sin(y + 0.1 * x)), updates
+
+    def results(platform):
+        apply = compile_for(mesh_of(platform), loss)  # the gradient is traced after it has returned
+        return jax.jit(jax.value_and_grad(apply, argnums=(0, 1), has_aux=True))(variables["params"], x)
+
+    expected = results("cpu")
+    for platform in ("gpu", "tpu"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), results(platform), expected)
