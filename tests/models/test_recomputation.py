@@ -14,12 +14,13 @@ def scaled_sine(x, scale):
     return jnp.sin(x * x) * scale[None]
 
 
-def draw(seed, shape=(3, 4)):
+def draw(seed):
+    """Input, scale of each column, and cotangent."""
     rng = np.random.default_rng(seed)
-    return tuple(jnp.asarray(rng.normal(size=size), jnp.float32) for size in (shape, shape[-1:], shape))
+    return tuple(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((3, 4), (4,), (3, 4)))
 
 
-def cotangent_of(function, x, scale, cotangent):
+def value_and_gradients(function, x, scale, cotangent):
     value, differentiate = jax.vjp(function, x, scale)
     return value, *differentiate(cotangent)
 
@@ -27,8 +28,8 @@ def cotangent_of(function, x, scale, cotangent):
 @pytest.mark.parametrize("seed", range(3))
 def test_values_and_gradients_are_those_of_the_function(seed):
     arguments = draw(seed)
-    expected = cotangent_of(scaled_sine, *arguments)
-    for got, wanted in zip(cotangent_of(recomputed(scaled_sine), *arguments), expected, strict=True):
+    expected = value_and_gradients(scaled_sine, *arguments)
+    for got, wanted in zip(value_and_gradients(recomputed(scaled_sine), *arguments), expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
@@ -43,7 +44,7 @@ def test_only_the_arguments_are_kept():
 
 
 def test_the_barrier_is_around_the_arguments_alone():
-    jaxpr = jax.make_jaxpr(functools.partial(cotangent_of, recomputed(scaled_sine)))(*draw(0))
+    jaxpr = jax.make_jaxpr(functools.partial(value_and_gradients, recomputed(scaled_sine)))(*draw(0))
     barriers = [equation for equation in jaxpr.eqns if equation.primitive.name == "optimization_barrier"]
     assert [len(barrier.invars) for barrier in barriers] == [2]
 
@@ -57,6 +58,6 @@ def test_the_gradient_is_traced_for_what_the_function_is_compiled_for(platform):
         return scaled_sine(x, scale)
 
     model = compile_for(mesh_of(platform), lambda x, scale: recomputed(look_around)(x, scale))
-    jax.make_jaxpr(functools.partial(cotangent_of, model))(*draw(0))
+    jax.make_jaxpr(functools.partial(value_and_gradients, model))(*draw(0))
     assert len(seen) > 1  # for the value, and again for the gradient
     assert set(seen) == {tuple(platform == name for name in ("cpu", "gpu", "tpu"))}
