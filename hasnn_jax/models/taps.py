@@ -27,6 +27,12 @@ def taps(image: Array, k: int, stride: int, size: Sequence[int]) -> Iterator[tup
             yield (i, j), image[:, i : i + height : stride, j : j + width : stride]
 
 
+def shifts(image: Array, axis: int, k: int, stride: int, size: int) -> list[Array]:
+    """The pixels that each of k weights meets along one axis, of which there then are `size`; see `taps`."""
+    end = stride * (size - 1) + 1
+    return [jax.lax.slice_in_dim(image, i, i + end, stride, axis) for i in range(k)]
+
+
 def spread(y: Array, size: Sequence[int], stride: int) -> Array:
     """The pixels of [N, H', W', C] `stride` apart, with zeros between, in a map of the size H, W: [N, H, W, C]."""
     if stride == 1:
