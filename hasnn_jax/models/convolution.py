@@ -19,7 +19,7 @@ from jax import Array
 from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import on_cpu
 from hasnn_jax.models.depthwise import depthwise
-from hasnn_jax.models.taps import padded, shifts, spread
+from hasnn_jax.models.taps import padded, shifts, spread, taps
 
 FEW_CHANNELS = 8  # with fewer, those of a pixel are too few to be worth copying together; so for images
 LARGE_MAP = 12  # pixels; from this height on, a kernel's gradient is summed up over a loop on a CPU
@@ -90,13 +90,9 @@ def _strided_small_map(x, kernel, stride):
 
 
 def _patches(x, k, stride):
-    """The inputs of each output pixel: [N, H, W, C] -> [N, H', W', k k C].
-
-    Gathered along the rows and then along the columns, by 2 k slices instead of k k, each of which XLA compiles.
-    """
-    height, width = (-(-n // stride) for n in x.shape[1:3])
-    columns = jnp.concatenate(shifts(padded(x, k), 2, k, stride, width), axis=-1)
-    return jnp.concatenate(shifts(columns, 1, k, stride, height), axis=-1)
+    """The inputs of each output pixel: [N, H, W, C] -> [N, H', W', k k C]."""
+    size = [-(-n // stride) for n in x.shape[1:3]]
+    return jnp.concatenate([tap for _, tap in taps(padded(x, k), k, stride, size)], axis=-1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -178,7 +174,11 @@ def _patches_and_outputs(k, stride, x, cotangent):
 
 
 def _rows_of_pixels_and_outputs(k, stride, x, cotangent):
-    """The same two matrices for few channels: not the few values of a pixel are copied together, but those of a row."""
+    """The same two matrices for few channels: not the few values of a pixel are copied together, but those of a row.
+
+    Gathered from rows first, by 2 k slices instead of k k: XLA compiles each of them. Of many channels that takes a
+    tenth longer to run.
+    """
     height, width = cotangent.shape[1:3]
     planes = jnp.moveaxis(padded(x, k), -1, 0)  # [C, n, H + k - 1, W + k - 1]
     rows = jnp.stack(shifts(planes, 2, k, stride, height))  # [k, C, n, H', W + k - 1]
