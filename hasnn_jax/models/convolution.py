@@ -165,7 +165,7 @@ def _summed(gather, x, cotangent, shape):
     """The sum over images of the products of the two matrices that `gather` makes of one or a few of them.
 
     These put together what they gather by `jnp.stack`. XLA fuses that, and compiles it once for all layers of a size;
-    `jnp.concatenate` it compiles for each, and takes a tenth to a third longer to run.
+    `jnp.concatenate` it compiles for each, and that takes up to a third longer to run.
     """
     of_image = sum(matrix.size for matrix in jax.eval_shape(gather, x[:1], cotangent[:1]))
     parts = parts_of(x.shape[0], of_image, GATHERED)

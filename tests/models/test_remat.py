@@ -34,16 +34,9 @@ def backward_pass(make, remat):
         )
         return jnp.sum(jnp.sin(logits)), updates
 
-    def differentiated(params):
-        return jax.vjp(loss, params, has_aux=True)
-
-    @jax.jit
-    def gradients(params):
-        value, backward, updates = differentiated(params)
-        return value, backward(jnp.ones(()))[0], updates
-
-    kept = jax.eval_shape(lambda params: differentiated(params)[1], variables["params"])
-    return gradients(variables["params"]), jax.tree.leaves(kept)
+    results = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
+    kept = jax.eval_shape(lambda params: jax.vjp(loss, params, has_aux=True)[1], variables["params"])
+    return results, jax.tree.leaves(kept)
 
 
 @pytest.mark.slow
