@@ -24,7 +24,7 @@ from hasnn_jax.core.plane_surrogates import (
     order_aware_rescaling,
     plane_angles,
 )
-from hasnn_jax.core.value_range import scale_to_unit, value_bounds
+from hasnn_jax.core.value_range import scale_to_own_range, scale_to_unit
 
 PlaneOrder = Literal["msb_first", "lsb_first"]
 LowestPlane = Literal["binary", "fractional"]
@@ -105,14 +105,37 @@ def encode(x: Array, coding: BitPlaneCoding, bounds: tuple[Array, Array] | None 
     Raises:
       TypeError: `x` is not floating.
     """
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"x: expected a floating dtype, got {x.dtype}; for 8-bit images pass x.astype('float32') / 255")
-    exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    _require_floating(x)
     if bounds is None:
-        bounds = value_bounds(exact, 1 if coding.value_range == "example" else None)
+        return encode_by_own_range(x, coding, 1 if coding.value_range == "example" else None)[0]
     if coding.range_gradient == "stopped":
         bounds = jax.lax.stop_gradient(bounds)
-    return bit_planes(255 * scale_to_unit(exact, *bounds), coding).astype(x.dtype)
+    unit = scale_to_unit(x.astype(jnp.promote_types(x.dtype, jnp.float32)), *bounds)
+    return bit_planes(255 * unit, coding).astype(x.dtype)
+
+
+def encode_by_own_range(
+    x: Array, coding: BitPlaneCoding, group: int | None = None
+) -> tuple[Array, tuple[Array, Array]]:
+    """`encode` by the minimum and maximum of `x`, and these bounds, through which no gradient flows.
+
+    Args:
+      x: floating [B, ...].
+      coding: see `encode`; its `value_range` is not looked at.
+      group: how many consecutive examples share a range; None for all of them.
+
+    Raises:
+      TypeError: `x` is not floating.
+      ValueError: the batch is not a whole number of groups.
+    """
+    _require_floating(x)
+    unit, bounds = scale_to_own_range(x, group, coding.range_gradient == "differentiated")
+    return bit_planes(255 * unit, coding).astype(x.dtype), bounds
+
+
+def _require_floating(x):
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x: expected a floating dtype, got {x.dtype}; for 8-bit images pass x.astype('float32') / 255")
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -172,15 +195,12 @@ def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> A
     if plane_order == "lsb_first":
         exponents.reverse()
     spikes = spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32))
-    total = _weighted_sum(spikes, tuple(2.0**exponent for exponent in exponents))
-    # The barrier hides the constant from XLA, which would replace the division by a product with 1/255. In float64
-    # 33 * (1/255) is less than 33/255, and the next encoder would lose its lowest bit.
-    return total / jax.lax.optimization_barrier(jnp.full_like(total, 255))
+    return _weighted_sum(spikes, tuple(2.0**exponent for exponent in exponents))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
-    """The sum of [T, ...] over time, each step times its weight.
+    """The sum of [T, ...] over time, each step times its weight, divided by 255.
 
     The derivative that JAX would find is a sum of T arrays, each of zeros but for one step, and XLA on CPU writes all.
     """
@@ -188,11 +208,14 @@ def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
     total = weights[0] * steps[0]
     for step, weight in zip(steps[1:], weights[1:], strict=True):
         total += weight * step
-    return total
+    # XLA would replace the division by a constant, or by one number for all, by a product with 1/255. In float64
+    # 33 * (1/255) is less than 33/255, and the next encoder would lose its lowest bit. So this is 255, but hides it.
+    zero = jax.lax.optimization_barrier(jnp.zeros((), total.dtype))
+    return total / (255 + zero * total)
 
 
 def _weighted_sum_backward(weights, _, cotangent):
-    return (along_time(jnp.asarray(weights, cotangent.dtype), cotangent.ndim + 1) * cotangent[None],)
+    return (along_time(jnp.asarray(weights, cotangent.dtype) / 255, cotangent.ndim + 1) * cotangent[None],)
 
 
 _weighted_sum.defvjp(lambda steps, weights: (_weighted_sum(steps, weights), None), _weighted_sum_backward)

@@ -5,9 +5,13 @@ and maximum. The caller chooses which elements share a minimum and maximum: all 
 groups of consecutive examples. Gradients flow through every operation here, minimum and maximum included.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from hasnn_jax.core import reductions
 
 
 def value_bounds(x: Array, group: int | None = None) -> tuple[Array, Array]:
@@ -24,16 +28,34 @@ def value_bounds(x: Array, group: int | None = None) -> tuple[Array, Array]:
     Raises:
       ValueError: the batch is not a whole number of groups.
     """
+    grouped, axes = _grouped(x, group)
+    return _bounds(x, group, jnp.min(grouped, axes), jnp.max(grouped, axes))
+
+
+def _grouped(x, group):
+    """The examples of a group along an axis of their own, and the axes over which bounds are shared.
+
+    Not flattened: on a TPU that would move all data.
+    """
     if group is None:
-        low, high = jnp.min(x), jnp.max(x)
-    else:
-        require_whole_groups(x.shape[0], group)
-        grouped = x.reshape(x.shape[0] // group, -1)
-        per_example = (x.shape[0],) + (1,) * (x.ndim - 1)
-        low = jnp.repeat(jnp.min(grouped, axis=1), group).reshape(per_example)
-        high = jnp.repeat(jnp.max(grouped, axis=1), group).reshape(per_example)
+        return x, tuple(range(x.ndim))
+    require_whole_groups(x.shape[0], group)
+    grouped = x.reshape(x.shape[0] // group, group, *x.shape[1:])
+    return grouped, tuple(range(1, grouped.ndim))
+
+
+def _bounds(x, group, low, high):
+    """`value_bounds`, given the minimum and maximum of each group."""
     already_unit = (low >= 0) & (high <= 1)
-    return jnp.where(already_unit, 0.0, low), jnp.where(already_unit, 1.0, high)
+    bounds = jnp.where(already_unit, 0.0, low), jnp.where(already_unit, 1.0, high)
+    return tuple(_for_examples(each, x, group) for each in bounds)
+
+
+def _for_examples(values, x, group):
+    """Values of each group, broadcastable to `x`."""
+    if group is None:
+        return values
+    return jnp.repeat(values, group).reshape(x.shape[0], *(1,) * (x.ndim - 1))
 
 
 def scale_to_unit(x: Array, low: Array, high: Array) -> Array:
@@ -56,6 +78,66 @@ def scale_to_unit(x: Array, low: Array, high: Array) -> Array:
     # The comparisons are strict so that the extremes themselves have the gradient of a plain division.
     unit = jnp.where(x < low, 0.0, jnp.where(x > high, 1.0, unit))
     return jnp.where(constant, 1.0, unit).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def scale_to_own_range(
+    x: Array, group: int | None = None, bounds_move: bool = True
+) -> tuple[Array, tuple[Array, Array]]:
+    """`scale_to_unit` by the `value_bounds` of `x` itself, and these bounds.
+
+    The gradient is worked out by hand: two passes over `x`, one for what the bounds receive, and one for all the rest.
+
+    Args:
+      x, group: see `value_bounds`.
+      bounds_move: whether the gradient also flows through the minimum and maximum, in equal shares to all elements that
+        have them.
+
+    Returns:
+      (array in [0, 1] in the shape of `x`, float32 or wider, (low, high)). No gradient flows through this low and high.
+    """
+    # Otherwise XLA may compute x twice, for the range and for what is scaled, with different rounding. The largest
+    # value could then be below the maximum, and lose its lowest bit plane.
+    exact = _exact(jax.lax.optimization_barrier(x))
+    low, high = _bounds(x, group, *reductions.extremes(*_grouped(exact, group)))
+    return scale_to_unit(exact, low, high), (low, high)
+
+
+def _scale_forward(x, group, bounds_move):
+    unit, bounds = scale_to_own_range(x, group, bounds_move)
+    return (unit, bounds), (x, *bounds)
+
+
+def _scale_backward(group, bounds_move, kept, cotangents):
+    x, low, high = kept
+    exact, (of_unit, _) = _exact(x), cotangents
+    span = high - low
+    slope = jnp.where(span <= 0, 0.0, 1 / jnp.where(span <= 0, 1.0, span))  # a constant becomes ones, whatever it is
+    gradient = of_unit * slope
+    if bounds_move:
+        gradient += _through_bounds(exact, low, high, of_unit, slope, group)
+    return (gradient.astype(x.dtype),)
+
+
+def _through_bounds(x, low, high, of_unit, slope, group):
+    """The part of the gradient that `x` receives as minimum or maximum: of (x - low) / (high - low)."""
+    at_low, at_high = x == low, x == high
+    terms = of_unit, of_unit * (x - low), at_low.astype(x.dtype), at_high.astype(x.dtype)
+    grouped, (axes, *_) = zip(*(_grouped(each, group) for each in terms), strict=True)
+    total, weighted, lows, highs = (_for_examples(each, x, group) for each in reductions.sums(grouped, axes))
+    moves = (low != 0) | (high != 1)  # else they are not the minimum and maximum, but 0 and 1
+    of_high = jnp.where(moves, -slope * slope * weighted, 0.0)
+    of_low = jnp.where(moves, -slope * total, 0.0) - of_high
+    # At least one, also where x was computed again with another rounding and equals none of its bounds.
+    lowest, highest = of_low / jnp.maximum(lows, 1), of_high / jnp.maximum(highs, 1)
+    return jnp.where(at_low, lowest, 0.0) + jnp.where(at_high, highest, 0.0)
+
+
+scale_to_own_range.defvjp(_scale_forward, _scale_backward)
+
+
+def _exact(x):
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def require_whole_groups(batch: int, group: int) -> None:

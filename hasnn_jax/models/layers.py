@@ -21,8 +21,9 @@ from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
-from hasnn_jax.models.normalisation import gradient_by_steps, normalise, normalise_and_fire, normalise_by_moments
+from hasnn_jax.models.normalisation import normalise, normalise_by_moments
 from hasnn_jax.models.recomputation import recomputed
+from hasnn_jax.models.spiking_normalisation import gradient_by_steps, normalise_and_fire
 from hasnn_jax.models.time_folding import time_folded
 
 Activation = Callable[[Array], Array]
@@ -138,24 +139,32 @@ class BatchNorm(nn.Module):
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
-        inverse, bias = jax.lax.rsqrt(var + self.epsilon), channelwise(bias, var)
+        inverse = jax.lax.rsqrt(var + self.epsilon)
+        scale, bias = channelwise(scale, var), channelwise(bias, var)
+        statistics = mean, inverse, jax.lax.stop_gradient(inverse * scale)
+        if on_gpu():
+            # Written once: what needs the mean would otherwise compute it from the old running mean, of which XLA would
+            # have to keep a copy.
+            statistics = jax.lax.optimization_barrier(statistics)
+        arguments = (*statistics, scale, bias)
         neuron = self.activation if gradient_by_steps(self.activation, x) else None
-        weight = inverse * channelwise(scale, var)
 
-        def normalise_and_activate(kept, mean, inverse, weight, bias):
+        def normalise_and_activate(kept, mean, inverse, weight, scale, bias):
             kept = kept.reshape(shape)
             if neuron:
-                return normalise_and_fire(neuron, kept, mean, inverse, weight, bias, together).reshape(x.shape)
-            return self.activation(normalise_by_moments(kept, mean, inverse, weight, bias, together).reshape(x.shape))
+                spikes = normalise_and_fire(neuron, kept, mean, inverse, weight, scale, bias, together)
+                return spikes.reshape(x.shape)
+            normalised = normalise_by_moments(kept, mean, inverse, weight, scale, bias, together)
+            return self.activation(normalised.reshape(x.shape))
 
         # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
         keeps_input = self.within_checkpoint or (neuron and not on_gpu())
         if keeps_input:
-            return normalise_and_activate(grouped, mean, inverse, weight, bias)
+            return normalise_and_activate(grouped, *arguments)
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
         # It fuses the steps of a neuron's gradient only if all have the same shape, axes of size 1 included.
         recompute = recomputed if on_gpu() else jax.checkpoint
-        return recompute(normalise_and_activate)(grouped.reshape(x.shape), mean, inverse, weight, bias)
+        return recompute(normalise_and_activate)(grouped.reshape(x.shape), *arguments)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)
@@ -188,30 +197,19 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        # Otherwise XLA may compute x twice, for the range and for the planes, with different rounding. The largest
-        # value could then be below the maximum and lose its lowest plane.
-        x = jax.lax.optimization_barrier(x)
-        exact = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        if self.coding.value_range == "example":
-            bounds = core.value_bounds(exact, 1)
-        elif self.coding.value_range == "batch":
-            bounds = self._bounds(exact)
-        else:
-            bounds = self._running_bounds(exact, train)
-        return core.encode(x, self.coding, bounds)
-
-    def _bounds(self, x):
-        rows = self.statistics_group and self.statistics_group // self.abreast.images
-        return core.value_bounds(x, rows)
-
-    def _running_bounds(self, x, train):
+        if self.coding.value_range != "running":
+            return self._by_own_range(x)[0]
         low = self.variable("batch_stats", "low", jnp.zeros, ())
         high = self.variable("batch_stats", "high", jnp.ones, ())
         if not train:
-            return low.value, high.value
-        bounds = self._bounds(x)
+            return core.encode(x, self.coding, (low.value, high.value))
+        spikes, bounds = self._by_own_range(x)
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
             for running, batch_bound in zip((low, high), bounds, strict=True):
-                new = jax.lax.stop_gradient(jnp.mean(batch_bound))
-                running.value = (1 - self.momentum) * running.value + self.momentum * new
-        return bounds
+                running.value = (1 - self.momentum) * running.value + self.momentum * jnp.mean(batch_bound)
+        return spikes
+
+    def _by_own_range(self, x):
+        alone = self.coding.value_range == "example"
+        rows = self.statistics_group and self.statistics_group // self.abreast.images
+        return core.encode_by_own_range(x, self.coding, 1 if alone else rows)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from hasnn_jax.core import reductions
 from hasnn_jax.models.abreast import for_each, mean_of_each
 from hasnn_jax.models.cache_parts import parts_of
 from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu
@@ -35,7 +36,9 @@ def moments(x: Array, near: Array, axes: tuple[int, ...], abreast: int = 1) -> t
 def _means(x, near, axes):
     """The means of x - near and of its square."""
     difference = x - near
-    return jnp.mean(difference, axes, keepdims=True), jnp.mean(difference * difference, axes, keepdims=True)
+    n = math.prod(x.shape[axis] for axis in axes)
+    sums = reductions.sums((difference, difference * difference), axes)
+    return tuple(jnp.expand_dims(each / n, axes) for each in sums)
 
 
 def _means_in_parts(x, near, axes):

@@ -1,19 +1,15 @@
-"""Normalisation with given statistics, alone and followed by a spiking neuron."""
+"""Normalisation with given statistics, and its gradient where they are those of what is normalised."""
 
 import functools
-import math
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from hasnn_jax.core import Neuron
-from hasnn_jax.core.neurons import MAX_PACKED_STEPS, fire, wide_steps
+from hasnn_jax.core import reductions
 from hasnn_jax.models.abreast import for_each, mean_of_each
-from hasnn_jax.models.cache_parts import parts_of
-from hasnn_jax.models.compile_target import batch_is_partitioned, on_cpu, on_gpu, on_tpu
 
 
 def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
@@ -27,12 +23,9 @@ def normalise(x: Array, mean: Array, weight: Array, bias: Array) -> Array:
     return ((exact - mean) * weight + bias).astype(x.dtype)
 
 
-def gradient_by_steps(activation: Callable[[Array], Array], x: Array) -> TypeGuard[Neuron]:
-    """Whether `normalise_and_fire` is the way for this activation."""
-    return isinstance(activation, Neuron) and x.shape[0] <= MAX_PACKED_STEPS
-
-
-def normalise_by_moments(x: Array, mean: Array, inverse: Array, weight: Array, bias: Array, abreast: int = 1) -> Array:
+def normalise_by_moments(
+    x: Array, mean: Array, inverse: Array, weight: Array, scale: Array, bias: Array, abreast: int = 1
+) -> Array:
     """`normalise` by the moments of `x` itself: [..., G, ..., n C] -> same shape and dtype.
 
     The gradient of `x` is the whole one, with what flows through the mean and the deviation: added to the rest in a
@@ -42,174 +35,92 @@ def normalise_by_moments(x: Array, mean: Array, inverse: Array, weight: Array, b
       x: floating [..., G, ..., n C].
       mean, inverse: of `x`, the mean and 1 by the deviation of a group's channel: [..., G, ..., C] with 1 for all other
         axes. No gradient is returned for them.
-      weight: `inverse` times what does not depend on `x`. Its gradient is for the latter.
-      bias: [..., G, ..., C] or [..., 1, ..., C] with 1 for all other axes.
+      weight: `inverse` times `scale`, computed once for both passes. No gradient is returned for it.
+      scale, bias: [..., G, ..., C] or [..., 1, ..., C] with 1 for all other axes.
       abreast: n, how often the channels are side by side; see `hasnn_jax.models.abreast`.
     """
-    return _by_moments(normalise, _sums_of_gradient, abreast, x, mean, inverse, weight, bias)
-
-
-def normalise_and_fire(
-    neuron: Neuron, x: Array, mean: Array, inverse: Array, weight: Array, bias: Array, abreast: int = 1
-) -> Array:
-    """Spikes of a neuron whose currents are `normalise_by_moments` of `x`: [T, G, ..., n C] -> same shape and dtype.
-
-    The gradient is of both, and goes through the time steps one by one: XLA would compute a neuron's gradients eight
-    times, once for each step of an array of them.
-
-    Args:
-      neuron: see `hasnn_jax.core.Neuron`.
-      x: floating [T, G, ..., n C], T at most `MAX_PACKED_STEPS`.
-      mean, inverse, weight, bias, abreast: see `normalise_by_moments`; the first axis of the arrays is 1.
-    """
-    # Decided here, because the gradient may be traced where what it is compiled for is no longer known.
-    normalised, differentiate = _normalised_steps if on_tpu() else normalise, functools.partial(_way(), neuron)
-
-    def spikes(*args):
-        return fire(neuron, normalised(*args))
-
-    return _by_moments(spikes, differentiate, abreast, x, mean, inverse, weight, bias)
-
-
-def _normalised_steps(x, mean, weight, bias):
-    """The steps are arrays of their own: XLA for TPUs would write all of them before it reads each."""
-    return [normalise(step, *(each[0] for each in (mean, weight, bias))) for step in x]
-
-
-def _way():
-    """The way to the gradient of a neuron's currents."""
-    if on_gpu():
-        return functools.partial(_gradient_in_passes, _written_with_sums)
-    if not on_cpu():
-        return functools.partial(_gradient_in_passes, _written_alone)
-    # XLA's CPU backend computes some unrolled steps again for every later one: a training step of
-    # HAS-8-ResNet[b32-m2-d4] then takes 1.4 to 2 times as long to compile, and 1.3 times as long to run.
-    # Parts of a divided batch would have to be collected from all devices.
-    return _gradient_by_scan if batch_is_partitioned() else _gradient_in_parts
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _by_moments(compute, differentiate, abreast, x, mean, inverse, weight, bias):
-    return compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
-
-
-def _forward(compute, differentiate, abreast, x, mean, inverse, weight, bias):
-    # Does not call the function above: in there, the policy of a `jax.checkpoint` would not find the packed spikes.
-    y = compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
-    return y, (x, mean, inverse, weight, bias)
-
-
-def _backward(compute, differentiate, abreast, kept, cotangent):
-    x, mean, inverse, weight, bias = kept
-    of_normalised, *sums = differentiate(x, *(for_each(each, abreast) for each in (mean, weight, bias)), cotangent)
-    total, products = (_total(each, abreast, like=mean) for each in sums)
-    n = x.size // mean.size
-    # x moves neither the mean nor the deviation of what is normalised: these parts of the gradient are taken out.
-    values = mean, weight, total / n, inverse * inverse * products / n
-    mean, each_weight, constant, slope = (for_each(each, abreast) for each in values)
-    exact, difference = of_normalised.astype(constant.dtype), x.astype(constant.dtype) - mean
-    of_x = (each_weight * (exact - constant - difference * slope)).astype(x.dtype)
-    return of_x, None, None, _summed(products, like=weight), _summed(total, like=bias)
-
-
-_by_moments.defvjp(_forward, _backward)
+    return by_moments(normalise, _sums_of_gradient, abreast, x, mean, inverse, weight, scale, bias)
 
 
 def _sums_of_gradient(x, mean, weight, bias, cotangent):
-    """What the following return, of a gradient that is known: the cotangent."""
+    """`differentiate` of `by_moments`, where the gradient of what is normalised is known: the cotangent."""
     exact = cotangent.astype(jnp.promote_types(x.dtype, jnp.float32))
     return cotangent, exact, exact * (x.astype(exact.dtype) - mean)
 
 
-# Each of the following returns the gradient of the currents, [T, ...] in the dtype of `x`; and, summed over time and
-# perhaps over more, the same and the same times x - mean.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def by_moments(
+    compute: Callable[..., Array],
+    differentiate: Callable[..., tuple[Any, Array, Array]],
+    abreast: int,
+    x: Array,
+    mean: Array,
+    inverse: Array,
+    weight: Array,
+    scale: Array,
+    bias: Array,
+) -> Array:
+    """What is computed from `normalise_by_moments`, with one gradient for both.
 
-
-def _gradient_in_passes(written, neuron, x, mean, weight, bias, cotangent):
-    """The steps are arrays of their own. What needs all of them is written by one pass, and read by the next.
-
-    XLA would otherwise divide the work in ways that move more bytes: on a GPU, a fifth more.
+    Args:
+      compute: (x, mean, weight, bias) -> the result, of which the last three are for each of those abreast.
+      differentiate: (x, mean, weight, bias, cotangent) -> the gradient of what is normalised, in the shape of `x`; and,
+        summed over time and perhaps over more, the same and the same times x - mean.
+      abreast, x, mean, inverse, weight, scale, bias: see `normalise_by_moments`.
     """
-    mean, weight, bias = (each[0] for each in (mean, weight, bias))
-    differences = [step - mean for step in wide_steps(x)]
-    currents = [(difference * weight + bias).astype(x.dtype) for difference in differences]
-    _, through_time = jax.vjp(neuron.run, wide_steps(currents))
-    (gradients,) = through_time(wide_steps(cotangent))
-    narrow = [gradient.astype(x.dtype) for gradient in gradients]
-    products = [gradient * difference for gradient, difference in zip(wide_steps(narrow), differences, strict=True)]
-    # Added up over time before they are over space, in one pass.
-    sums = [sum(terms[1:], start=terms[0]) for terms in (wide_steps(narrow), products)]
-    narrow, sums = written(narrow, sums, x)
-    return narrow, *sums
+    return compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
 
 
-def _written_with_sums(gradients, sums, x):
-    """For GPUs: if only the gradients were written, XLA would compute them again for the sums."""
-    gradients, sums = jax.lax.optimization_barrier((gradients, sums))
-    return jnp.stack(gradients), sums
+def _forward(compute, differentiate, abreast, x, mean, inverse, weight, scale, bias):
+    # Does not call the function above: in there, the policy of a `jax.checkpoint` would not find the packed spikes.
+    y = compute(x, *(for_each(each, abreast) for each in (mean, weight, bias)))
+    return y, (x, mean, inverse, weight, scale, bias)
 
 
-def _written_alone(gradients, sums, x):
-    """For TPUs: the sums over time are added up over space in the same pass, and never written.
+def _backward(compute, differentiate, abreast, kept, cotangent):
+    x, mean, inverse, weight, scale, bias = kept
+    of_channels = (for_each(each, abreast) for each in (mean, weight, bias))
+    of_normalised, total, products = differentiate(x, *of_channels, cotangent)
+    total, products = _totals(total, products, inverse, abreast)
+    n = x.size // total.size
+    by_channel, by_element = functools.partial(_by_channel, n, abreast), functools.partial(_by_element, n, abreast)
+    args = x, of_normalised, mean, inverse, weight, total, products
+    of_x = jax.lax.platform_dependent(*args, cuda=by_element, rocm=by_element, default=by_channel)
+    return of_x, None, None, None, _summed(products, like=scale), _summed(total, like=bias)
 
-    The steps are put in the places of x's, for which one kernel is enough, and none where a convolution reads them.
-    XLA would stack them by a kernel for each, and in another layout than x has.
+
+by_moments.defvjp(_forward, _backward)
+
+
+# x moves neither the mean nor the deviation of what is normalised: the following take these parts out of its gradient.
+# `total` is the sum of the gradients of a channel's n values, `products` that of their products with what is normalised.
+
+
+def _by_channel(n, abreast, x, of_normalised, mean, inverse, weight, total, products):
+    """What is the same for a channel is computed once."""
+    values = mean, weight, total / n, inverse * products / n
+    mean, weight, constant, slope = (for_each(each, abreast) for each in values)
+    exact, difference = of_normalised.astype(constant.dtype), x.astype(constant.dtype) - mean
+    return (weight * (exact - constant - difference * slope)).astype(x.dtype)
+
+
+def _by_element(n, abreast, x, of_normalised, mean, inverse, weight, total, products):
+    """What is the same for a channel is computed for each element: on a GPU it would take a kernel of its own."""
+    values = mean, inverse, weight, total, products
+    mean, inverse, weight, total, products = (for_each(each, abreast) for each in values)
+    exact, normalised = of_normalised.astype(mean.dtype), (x.astype(mean.dtype) - mean) * inverse
+    return (weight * (exact - (total + normalised * products) * (1 / n))).astype(x.dtype)
+
+
+def _totals(total, products, inverse, abreast):
+    """Of a gradient, and of its products with x - mean: the sums for a channel of it and of its products with what is
+    normalised, in the shape of `inverse`. The arrays may lack the first of its axes.
     """
-    time = jax.lax.broadcasted_iota(jnp.int32, x.shape, 0)
-    together = x
-    for t, gradient in enumerate(jax.lax.optimization_barrier(gradients)):
-        together = jnp.where(time == t, gradient[None], together)
-    return together, sums
-
-
-def _gradient_by_scan(neuron, x, mean, weight, bias, cotangent):
-    """The steps are those of two loops, forwards and backwards; the membranes between them are kept."""
-    mean, weight, bias = (each[0] for each in (mean, weight, bias))
-
-    def current(step):
-        return normalise(step, mean, weight, bias).astype(rest.dtype)
-
-    def forwards(membrane, step):
-        return neuron.step(membrane, current(step))[0], membrane
-
-    def backwards(carried, of_step):
-        of_membrane, of_currents, products = carried
-        membrane, step, of_spikes = of_step
-        _, through_step = jax.vjp(neuron.step, membrane, current(step))
-        of_membrane, of_current = through_step((of_membrane, of_spikes.astype(rest.dtype)))
-        of_current = of_current.astype(x.dtype).astype(rest.dtype)
-        carried = of_membrane, of_currents + of_current, products + of_current * (step.astype(rest.dtype) - mean)
-        return carried, of_current.astype(x.dtype)
-
-    rest = jnp.zeros(x.shape[1:], jnp.promote_types(x.dtype, jnp.float32))
-    _, membranes = jax.lax.scan(forwards, rest, x)
-    (_, *sums), gradients = jax.lax.scan(backwards, (rest, rest, rest), (membranes, x, cotangent), reverse=True)
-    return gradients, *sums
-
-
-def _gradient_in_parts(neuron, x, mean, weight, bias, cotangent):
-    """By scan, part after part of all groups' values, so that the cache holds what is computed in between."""
-    groups, channels, sum_shape = x.shape[1], x.shape[-1], (x.shape[1], *(1,) * (x.ndim - 3), x.shape[-1])
-    parts = parts_of(math.prod(x.shape[2:-1]), groups * channels)  # in which a time step of all groups fits
-    x_parts, cotangent_parts = (a.reshape(len(x), groups, parts, -1, channels) for a in (x, cotangent))
-    mean, weight, bias = (each.reshape(1, -1, 1, channels) for each in (mean, weight, bias))
-
-    def differentiate_part(i, carried):
-        ahead, *sums = carried  # of the cotangent, whose place the gradient takes
-        x_part, cotangent_part = (jax.lax.dynamic_index_in_dim(a, i, 2, False) for a in (x_parts, ahead))
-        gradient, *of_part = _gradient_by_scan(neuron, x_part, mean, weight, bias, cotangent_part)
-        sums = [total + jnp.sum(each, axis=1, keepdims=True) for total, each in zip(sums, of_part, strict=True)]
-        return jax.lax.dynamic_update_index_in_dim(ahead, gradient, i, 2), *sums
-
-    zeros = jnp.zeros((groups, 1, channels), jnp.promote_types(x.dtype, jnp.float32))
-    gradients, *sums = jax.lax.fori_loop(0, parts, differentiate_part, (cotangent_parts, zeros, zeros))
-    return gradients.reshape(x.shape), *(each.reshape(sum_shape) for each in sums)
-
-
-def _total(x, abreast, like):
-    """The sum over the axes of size 1 in `like`, of which `x` may lack the first, and over those abreast."""
-    without_time = like.reshape(like.shape[like.ndim - x.ndim :])
-    return abreast * mean_of_each(_summed(x, like=for_each(without_time, abreast)), abreast).reshape(like.shape)
+    of_each = for_each(inverse, abreast)
+    of_each = of_each.reshape(of_each.shape[of_each.ndim - total.ndim :])
+    axes = tuple(a for a, (size, kept) in enumerate(zip(total.shape, of_each.shape, strict=True)) if kept < size)
+    sums = reductions.sums((total, products * of_each), axes)
+    return (abreast * mean_of_each(each, abreast).reshape(inverse.shape) for each in sums)
 
 
 def _summed(x, like):

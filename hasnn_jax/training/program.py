@@ -10,7 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.training import compiler_options, sharding, steps
+from hasnn_jax.training import compiler_options, sharding, steps, together
 from hasnn_jax.training.mixing import Mix
 from hasnn_jax.training.state import TrainState, create_state
 
@@ -71,6 +71,7 @@ def make_program(
         optimizer=optimizer,
         average_decay=average_decay,
         draw_mix=draw_mix,
+        together=together.pays_off(mesh, fully_sharded=fully_sharded),
     )
     over_batch, replicated = sharding.over_batch(mesh), sharding.replicated(mesh)
     options = compiler_options.of_step(mesh)

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from hasnn_jax.training.mixing import Mix, mix_images, mix_labels
 from hasnn_jax.training.state import TrainState, Window
+from hasnn_jax.training.together import written_together
 
 Apply = Callable[..., Any]  # a Flax module's `apply`
 Batch = Mapping[str, Array]
@@ -20,8 +21,9 @@ Metrics = dict[str, Array]
 def unit_images(images: ArrayLike) -> Array:
     """uint8 in 0..255 -> float32 in [0, 1], correctly rounded, so that 255 times the result is the byte again."""
     values = jnp.asarray(images, jnp.float32)
-    # XLA turns a division by a constant into a multiplication by its rounded inverse; the barrier hides the constant.
-    return values / jax.lax.optimization_barrier(jnp.full_like(values, 255))
+    # XLA turns a division by a constant into a multiplication by its rounded inverse. So this is 255, but hides it.
+    zero = jax.lax.optimization_barrier(jnp.zeros((), values.dtype))
+    return values / (255 + zero * values)
 
 
 def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> Array:
@@ -107,6 +109,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     average_decay: float | None = None,
     draw_mix: Callable[[Array, int, int], Mix] | None = None,
+    together: bool = False,
 ) -> tuple[TrainState, Metrics]:
     """One update on a batch.
 
@@ -118,6 +121,7 @@ def train_step(
       optimizer: the one that `state.opt_state` belongs to.
       average_decay: share of the old average in the new one. In about the first 10 / (1 - decay) steps it is less.
       draw_mix: (step, height, width) -> the step's mix; see `mixing.draw_mix`. None: images are not mixed.
+      together: whether the parameters are updated from a single array of all gradients; see `together.pays_off`.
 
     Returns:
       (the next state, {"loss": mean over the batch, "accuracy": 0..1, "gradient_norm": before clipping}). The metrics
@@ -125,6 +129,10 @@ def train_step(
     """
     mix = () if draw_mix is None else (draw_mix(state.step, *batch["image"].shape[1:3]),)
     grads, batch_stats, sums = gradients(state.params, state.batch_stats, batch, *mix)
+    of_norm = grads
+    if together:
+        grads, of_norm = written_together(grads)
+        batch_stats = _counted_together(state.batch_stats, batch_stats)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
@@ -137,7 +145,7 @@ def train_step(
     metrics = {
         "loss": sums["loss"] / examples,
         "accuracy": sums["correct"] / examples,
-        "gradient_norm": optax.tree.norm(grads),
+        "gradient_norm": optax.tree.norm(of_norm),
     }
     state = TrainState(
         step=step,
@@ -148,6 +156,16 @@ def train_step(
         window=_add_to_window(state.window, step, metrics, sums["replaced"]),
     )
     return state, metrics
+
+
+def _counted_together(before: Any, after: Any) -> Any:
+    """Running statistics `after` a step, of which what counts batches is computed by one operation."""
+    old, (new, structure) = jax.tree.leaves(before), jax.tree.flatten(after)
+    counts = [i for i, value in enumerate(new) if jnp.issubdtype(value.dtype, jnp.integer)]
+    increments, _ = written_together([new[i] - old[i] for i in counts])
+    for i, increment in zip(counts, increments, strict=True):
+        new[i] = old[i] + increment
+    return jax.tree.unflatten(structure, new)
 
 
 def _add_to_window(window: Window, step: Array, metrics: Metrics, replaced: Array) -> Window:

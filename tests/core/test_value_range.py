@@ -136,3 +136,71 @@ def test_jit_and_vmap_agree_with_plain_calls():
     plain = core.scale_to_unit(x, *core.value_bounds(x, 2))
     np.testing.assert_allclose(scaled(x, 2), plain, rtol=1e-6)
     np.testing.assert_allclose(jax.vmap(scaled)(x), scaled(x, 1), rtol=1e-6)
+
+
+def plainly(x, group=None, bounds_move=True):
+    """What `scale_to_own_range` returns, with the gradient that JAX finds."""
+    bounds = core.value_bounds(x, group)
+    if not bounds_move:
+        bounds = jax.lax.stop_gradient(bounds)
+    return core.scale_to_unit(x, *bounds), bounds
+
+
+RANGES = {
+    "all in the unit interval": (0, 1),
+    "some above": (0, 3),
+    "some below": (-2, 1),
+    "none in it": (5, 9),
+}
+
+
+@pytest.mark.parametrize("group", [None, 1, 2])
+@pytest.mark.parametrize("name", RANGES)
+def test_scaling_by_the_own_range_is_scaling_by_its_bounds(name, group):
+    x = jnp.asarray(np.random.default_rng(0).uniform(*RANGES[name], (4, 3, 5)), jnp.float32)
+
+    found, expected = (jax.jit(f, static_argnums=1)(x, group) for f in (core.scale_to_own_range, plainly))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+@pytest.mark.parametrize("bounds_move", [True, False])
+@pytest.mark.parametrize("group", [None, 1, 2])
+@pytest.mark.parametrize("name", RANGES)
+def test_its_gradient_is_that_which_jax_finds(x64, name, group, bounds_move):
+    rng = np.random.default_rng(1)
+    low, high = RANGES[name]
+    x = jnp.asarray(np.round(rng.uniform(low, high, (4, 4, 5)) * 2) / 2)  # rounded, so that extremes are tied
+    weights = jnp.asarray(rng.normal(size=x.shape))
+
+    def gradient(scale):
+        return jax.grad(lambda x: jnp.sum(weights * scale(x, group, bounds_move)[0]))(x)
+
+    assert np.sum(x == x.min()) > 1
+    np.testing.assert_allclose(gradient(core.scale_to_own_range), gradient(plainly), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("constant", [-2.0, 0.375, 7.0])
+def test_the_gradient_of_a_constant_is_that_which_jax_finds(constant):
+    x = jnp.full((2, 3), constant)
+    found, expected = (jax.grad(lambda x, f=f: f(x)[0].sum())(x) for f in (core.scale_to_own_range, plainly))
+
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_narrow_dtype_is_scaled_in_float32_and_has_a_gradient_of_its_own():
+    x = jnp.asarray([-1.0, 0.5, 2.0], jnp.bfloat16)
+    unit, backward = jax.vjp(lambda x: core.scale_to_own_range(x)[0], x)
+
+    assert unit.dtype == jnp.float32
+    assert backward(jnp.ones(3))[0].dtype == jnp.bfloat16
+
+
+def test_no_gradient_flows_through_the_bounds_that_are_returned():
+    gradient = jax.grad(lambda x: sum(core.scale_to_own_range(x)[1]))(jnp.asarray([-1.0, 0.5, 2.0]))
+
+    np.testing.assert_array_equal(gradient, np.zeros(3))
+
+
+def test_a_group_that_does_not_divide_the_batch_is_refused_here_too():
+    with pytest.raises(ValueError, match="expected a divisor of the batch of 4 examples, got 3"):
+        core.scale_to_own_range(jnp.zeros((4, 2)), 3)

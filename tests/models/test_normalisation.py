@@ -8,10 +8,11 @@ from flax import linen as nn
 from meshes import mesh_of
 
 from hasnn_jax.core import IF, LIF
-from hasnn_jax.models import cache_parts
+from hasnn_jax.models import cache_parts, normalisation
 from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.layers import BatchNorm, identity
-from hasnn_jax.models.normalisation import normalise, normalise_and_fire, normalise_by_moments
+from hasnn_jax.models.normalisation import normalise, normalise_by_moments
+from hasnn_jax.models.spiking_normalisation import normalise_and_fire
 
 rng = np.random.default_rng(0)
 NEURONS = [IF(), IF(reset="soft"), LIF(), LIF(tau=3.0, reset="soft", decay_input=False)]
@@ -34,7 +35,7 @@ def statistics(x, axes):
 
 def at_once(neuron, axes, x, scale, bias):
     mean, inverse = jax.lax.stop_gradient(statistics(x, axes))
-    return normalise_and_fire(neuron, x, mean, inverse, inverse * scale, bias)
+    return normalise_and_fire(neuron, x, mean, inverse, inverse * scale, scale, bias)
 
 
 def one_after_the_other(neuron, axes, x, scale, bias):
@@ -61,7 +62,7 @@ def test_the_gradient_of_a_normalisation_has_what_flows_through_the_moments(x64,
 
     def by_moments(x, scale, bias):
         mean, inverse = jax.lax.stop_gradient(statistics(x, axes))
-        return apart(normalise_by_moments(laid(x), mean, inverse, inverse * scale, bias, abreast))
+        return apart(normalise_by_moments(laid(x), mean, inverse, inverse * scale, scale, bias, abreast))
 
     def without_rule(x, scale, bias):
         mean, inverse = statistics(x, axes)
@@ -72,6 +73,18 @@ def test_the_gradient_of_a_normalisation_has_what_flows_through_the_moments(x64,
     np.testing.assert_allclose(y, expected, rtol=1e-12)
     for gradient, of_rule in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(gradient, of_rule, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("abreast", [1, 2])
+def test_moments_are_taken_out_of_the_gradient_alike_by_channel_and_by_element(x64, abreast):
+    x, of_normalised = (jnp.asarray(rng.normal(size=(2, 6, 4, 3, 5 * abreast))) for _ in range(2))
+    of_channels = [jnp.asarray(rng.uniform(0.5, 2, (2, 1, 1, 1, 5))) for _ in range(5)]
+
+    by_channel, by_element = (
+        way(72 * abreast, abreast, x, of_normalised, *of_channels)
+        for way in (normalisation._by_channel, normalisation._by_element)
+    )
+    np.testing.assert_allclose(by_element, by_channel, rtol=1e-12, atol=1e-13)
 
 
 def results(function, args, cotangent):

@@ -35,7 +35,9 @@ def draw(seed=0, count=6):
     return {"params": params, "batch_stats": {"calls": jnp.zeros((), jnp.int32)}}, batch
 
 
-def update(state, batch, optimizer, *, apply=linear, average_decay=None, **how):
+def update(state, batch, optimizer, *, apply=linear, average_decay=None, together=False, **how):
     """One step of `train_step` by the gradients of a model."""
     of_model = functools.partial(gradients, apply=apply, **how)
-    return train_step(state, batch, gradients=of_model, optimizer=optimizer, average_decay=average_decay)
+    return train_step(
+        state, batch, gradients=of_model, optimizer=optimizer, average_decay=average_decay, together=together
+    )
