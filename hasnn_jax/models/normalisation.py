@@ -93,7 +93,7 @@ by_moments.defvjp(_forward, _backward)
 
 
 # x moves neither the mean nor the deviation of what is normalised: the following take these parts out of its gradient.
-# `total` is the sum of the gradients of a channel's n values, `products` that of their products with what is normalised.
+# `total` is the sum of gradients of the n values of a channel, `products` that of their products with the normalised.
 
 
 def _by_channel(n, abreast, x, of_normalised, mean, inverse, weight, total, products):
