@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from hasnn_jax.core.division import divided
 from hasnn_jax.core.packing import along_time, computed_once
 from hasnn_jax.core.plane_surrogates import (
     NUM_PLANES,
@@ -208,14 +209,12 @@ def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
     total = weights[0] * steps[0]
     for step, weight in zip(steps[1:], weights[1:], strict=True):
         total += weight * step
-    # XLA would replace the division by a constant, or by one number for all, by a product with 1/255. In float64
-    # 33 * (1/255) is less than 33/255, and the next encoder would lose its lowest bit. So this is 255, but hides it.
-    zero = jax.lax.optimization_barrier(jnp.zeros((), total.dtype))
-    return total / (255 + zero * total)
+    return divided(total, 255)  # a product with 1/255 would make 33 less than 33/255, and lose the lowest bit of it
 
 
 def _weighted_sum_backward(weights, _, cotangent):
-    return (along_time(jnp.asarray(weights, cotangent.dtype) / 255, cotangent.ndim + 1) * cotangent[None],)
+    shared = divided(cotangent, 255)  # once for all steps
+    return (along_time(jnp.asarray(weights, cotangent.dtype), cotangent.ndim + 1) * shared[None],)
 
 
 _weighted_sum.defvjp(lambda steps, weights: (_weighted_sum(steps, weights), None), _weighted_sum_backward)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from hasnn_jax.core import reductions
+from hasnn_jax.core.division import divided
 
 
 def value_bounds(x: Array, group: int | None = None) -> tuple[Array, Array]:
@@ -112,22 +113,22 @@ def _scale_backward(group, bounds_move, kept, cotangents):
     x, low, high = kept
     exact, (of_unit, _) = _exact(x), cotangents
     span = high - low
-    slope = jnp.where(span <= 0, 0.0, 1 / jnp.where(span <= 0, 1.0, span))  # a constant becomes ones, whatever it is
-    gradient = of_unit * slope
+    span = jnp.where(span <= 0, jnp.inf, span)  # a constant becomes ones, whatever it is
+    gradient = divided(of_unit, span)
     if bounds_move:
-        gradient += _through_bounds(exact, low, high, of_unit, slope, group)
+        gradient += _through_bounds(exact, low, high, of_unit, span, group)
     return (gradient.astype(x.dtype),)
 
 
-def _through_bounds(x, low, high, of_unit, slope, group):
+def _through_bounds(x, low, high, of_unit, span, group):
     """The part of the gradient that `x` receives as minimum or maximum: of (x - low) / (high - low)."""
     at_low, at_high = x == low, x == high
     terms = of_unit, of_unit * (x - low), at_low.astype(x.dtype), at_high.astype(x.dtype)
     grouped, (axes, *_) = zip(*(_grouped(each, group) for each in terms), strict=True)
     total, weighted, lows, highs = (_for_examples(each, x, group) for each in reductions.sums(grouped, axes))
     moves = (low != 0) | (high != 1)  # else they are not the minimum and maximum, but 0 and 1
-    of_high = jnp.where(moves, -slope * slope * weighted, 0.0)
-    of_low = jnp.where(moves, -slope * total, 0.0) - of_high
+    of_high = jnp.where(moves, -weighted / (span * span), 0.0)
+    of_low = jnp.where(moves, -total / span, 0.0) - of_high
     # At least one, also where x was computed again with another rounding and equals none of its bounds.
     lowest, highest = of_low / jnp.maximum(lows, 1), of_high / jnp.maximum(highs, 1)
     return jnp.where(at_low, lowest, 0.0) + jnp.where(at_high, highest, 0.0)
