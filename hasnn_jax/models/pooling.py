@@ -50,8 +50,8 @@ def _is_odd(shape, axis):
 def _average_of_three(x: Array) -> Array:
     """Windows of 3 x 3, two pixels apart, with a padding of 1; height and width are even.
 
-    XLA's gradient of it takes four times as long on a CPU. And there a sum of nine slices is fused with the decoder that
-    follows, a sum over windows is not.
+    XLA's gradient of it takes four times as long on a CPU. And there a sum of nine slices is fused with the decoder
+    that follows, a sum over windows is not.
     """
     height, width = x.shape[1:3]
     padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (1, 0, 0), (1, 0, 0), (0, 0, 0)))
