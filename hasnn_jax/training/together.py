@@ -4,8 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh
+
+MOST_TOGETHER = 128  # arrays; a kernel is not given any number of them
 
 
 def pays_off(mesh: Mesh, *, fully_sharded: bool) -> bool:
@@ -18,7 +21,7 @@ def pays_off(mesh: Mesh, *, fully_sharded: bool) -> bool:
 
 
 def written_together(tree: Any) -> tuple[Any, list[Array]]:
-    """The tree, whose arrays are read from few long ones; and these, one for each dtype.
+    """The tree, whose arrays are read from few long ones; and these, each of one dtype.
 
     XLA joins operations on several arrays into one kernel if they read a common one.
 
@@ -26,15 +29,16 @@ def written_together(tree: Any) -> tuple[Any, list[Array]]:
       tree: arrays of any shapes and dtypes.
     """
     leaves, structure = jax.tree.flatten(tree)
-    parts: dict[Any, list[Array]] = {}
-    for leaf in leaves:
-        parts.setdefault(leaf.dtype, []).append(leaf.reshape(-1))
-    # The barrier keeps XLA from reading each array from where it was before.
-    long = {dtype: jax.lax.optimization_barrier(jnp.concatenate(arrays)) for dtype, arrays in parts.items()}
-    begins = dict.fromkeys(long, 0)
-    read = []
-    for leaf in leaves:
-        begin = begins[leaf.dtype]
-        begins[leaf.dtype] = end = begin + leaf.size
-        read.append(long[leaf.dtype][begin:end].reshape(leaf.shape))
-    return jax.tree.unflatten(structure, read), list(long.values())
+    of_dtype: dict[Any, list[int]] = {}
+    for index, leaf in enumerate(leaves):
+        of_dtype.setdefault(leaf.dtype, []).append(index)
+    long = []
+    for indices in of_dtype.values():
+        for begin in range(0, len(indices), MOST_TOGETHER):
+            some = indices[begin : begin + MOST_TOGETHER]
+            # The barrier keeps XLA from reading each array from where it was before.
+            long.append(jax.lax.optimization_barrier(jnp.concatenate([leaves[i].reshape(-1) for i in some])))
+            ends = np.cumsum([leaves[i].size for i in some]).tolist()
+            for i, end in zip(some, ends, strict=True):
+                leaves[i] = long[-1][end - leaves[i].size : end].reshape(leaves[i].shape)
+    return jax.tree.unflatten(structure, leaves), long

@@ -8,6 +8,7 @@ import pytest
 from linear_model import draw, linear, update
 from meshes import mesh_of
 
+from hasnn_jax.training import together
 from hasnn_jax.training.state import create_state
 from hasnn_jax.training.together import pays_off, written_together
 
@@ -19,6 +20,15 @@ def test_arrays_written_together_keep_values_shapes_and_dtypes():
     jax.tree.map(np.testing.assert_array_equal, read, tree)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), read) == jax.tree.map(lambda x: (x.shape, x.dtype), tree)
     assert sorted((x.dtype.name, x.size) for x in long) == [("float32", 7), ("int32", 4)]
+
+
+def test_of_very_many_arrays_some_are_written_together(monkeypatch):
+    monkeypatch.setattr(together, "MOST_TOGETHER", 3)
+    tree = [jnp.full((i, 2), i, jnp.float32) for i in range(1, 8)]
+    read, long = jax.jit(written_together)(tree)
+
+    jax.tree.map(np.testing.assert_array_equal, read, tree)
+    assert [x.size for x in long] == [2 * (1 + 2 + 3), 2 * (4 + 5 + 6), 2 * 7]
 
 
 def test_no_array_is_written_together_with_no_other():
@@ -39,8 +49,8 @@ def test_a_step_is_the_same_if_its_gradients_are_written_together(make):
     optimizer = optax.chain(optax.clip_by_global_norm(0.1), make(0.5))
     state = create_state(variables, optimizer, averaged=True)
 
-    def after(together):
-        step = functools.partial(update, optimizer=optimizer, apply=with_a_mean, average_decay=0.9, together=together)
+    def after(at_once):
+        step = functools.partial(update, optimizer=optimizer, apply=with_a_mean, average_decay=0.9, together=at_once)
         return jax.jit(step)(state, batch)
 
     found, expected = after(True), after(False)
