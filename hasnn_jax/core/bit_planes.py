@@ -196,12 +196,12 @@ def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> A
     if plane_order == "lsb_first":
         exponents.reverse()
     spikes = spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32))
-    return _weighted_sum(spikes, tuple(2.0**exponent for exponent in exponents))
+    return _weighted_mean(spikes, tuple(2.0**exponent for exponent in exponents))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
-    """The sum of [T, ...] over time, each step times its weight, divided by 255.
+def _weighted_mean(steps: Array, weights: tuple[float, ...]) -> Array:
+    """The sum of [T, ...] over time, each step times its weight, by 255, the sum of all eight weights.
 
     The derivative that JAX would find is a sum of T arrays, each of zeros but for one step, and XLA on CPU writes all.
     """
@@ -212,12 +212,12 @@ def _weighted_sum(steps: Array, weights: tuple[float, ...]) -> Array:
     return divided(total, 255)  # a product with 1/255 would make 33 less than 33/255, and lose the lowest bit of it
 
 
-def _weighted_sum_backward(weights, _, cotangent):
+def _weighted_mean_backward(weights, _, cotangent):
     shared = divided(cotangent, 255)  # once for all steps
     return (along_time(jnp.asarray(weights, cotangent.dtype), cotangent.ndim + 1) * shared[None],)
 
 
-_weighted_sum.defvjp(lambda steps, weights: (_weighted_sum(steps, weights), None), _weighted_sum_backward)
+_weighted_mean.defvjp(lambda steps, weights: (_weighted_mean(steps, weights), None), _weighted_mean_backward)
 
 
 def decode_bit_planes_lsb_first(spikes: Array) -> Array:
