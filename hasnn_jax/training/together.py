@@ -14,8 +14,8 @@ MOST_TOGETHER = 128  # arrays; a kernel is not given any number of them
 def pays_off(mesh: Mesh, *, fully_sharded: bool) -> bool:
     """Whether a training step over the mesh is better off with its gradients `written_together`.
 
-    From gradients to new parameters, a GPU then starts 72 kernels for HAS-8-ResNet[b32-m2-d4], and 306 otherwise. Arrays
-    that are sharded along their own axes would have to be collected.
+    From gradients to new parameters, a GPU then starts 72 kernels for HAS-8-ResNet[b32-m2-d4], and 306 otherwise.
+    Arrays that are sharded along their own axes would have to be collected.
     """
     return mesh.devices.flat[0].platform in ("gpu", "cuda", "rocm") and not fully_sharded
 
