@@ -1,6 +1,7 @@
 """Several reductions of the same elements, which a GPU takes by one kernel in place of one for each."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +14,22 @@ Axes = tuple[int, ...]
 def sums(arrays: tuple[Array, ...], axes: Axes) -> tuple[Array, ...]:
     """The sum of each array over the axes.
 
+    At once only if these are next to each other: XLA's kernel for several reductions needs that, where for a single one
+    it rearranges the array.
+
     Args:
       arrays: of the same shape and floating dtype.
       axes: that are reduced, 0 or above.
     """
-    at_once = functools.partial(sums_at_once, axes=axes)
-    return jax.lax.platform_dependent(
-        arrays, cuda=at_once, rocm=at_once, default=functools.partial(sums_apart, axes=axes)
-    )
+    apart, at_once = functools.partial(sums_apart, axes=axes), functools.partial(sums_at_once, axes=axes)
+    on_gpu = at_once if _adjacent(axes, arrays[0].shape) else apart
+    return jax.lax.platform_dependent(arrays, cuda=on_gpu, rocm=on_gpu, default=apart)
+
+
+def _adjacent(axes, shape):
+    """Whether no axis of more than one element lies between those that are reduced."""
+    reduced = [axis in axes for axis, size in enumerate(shape) if size > 1]
+    return sum(of_reduced for of_reduced, _ in itertools.groupby(reduced)) <= 1
 
 
 def sums_apart(arrays: tuple[Array, ...], axes: Axes) -> tuple[Array, ...]:
@@ -35,11 +44,9 @@ def sums_at_once(arrays: tuple[Array, ...], axes: Axes) -> tuple[Array, ...]:
 
 
 def extremes(x: Array, axes: Axes) -> tuple[Array, Array]:
-    """The minimum and the maximum of a floating array over the axes, which are 0 or above."""
-    at_once = functools.partial(extremes_at_once, axes=axes)
-    return jax.lax.platform_dependent(
-        x, cuda=at_once, rocm=at_once, default=functools.partial(extremes_apart, axes=axes)
-    )
+    """The minimum and the maximum of a floating array over axes next to each other, which are 0 or above."""
+    apart, at_once = functools.partial(extremes_apart, axes=axes), functools.partial(extremes_at_once, axes=axes)
+    return jax.lax.platform_dependent(x, cuda=at_once, rocm=at_once, default=apart)
 
 
 def extremes_apart(x: Array, axes: Axes) -> tuple[Array, Array]:

@@ -53,3 +53,13 @@ def test_a_gpu_takes_them_by_one_reduction(platform, number):
 
     assert reductions_of(lambda x: reductions.extremes(x, (0,)), platform, x) == number
     assert reductions_of(lambda x: reductions.sums((x, x * x), (0,)), platform, x) == number
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "number"),
+    [((4, 1, 3, 2), (0, 2), 1), ((4, 1, 3, 2), (0, 1, 2), 1), ((4, 5, 3, 2), (1, 2), 1), ((4, 5, 3, 2), (0, 2), 2)],
+)
+def test_a_gpu_takes_sums_at_once_over_axes_that_are_next_to_each_other(shape, axes, number):
+    x = jnp.ones(shape)
+
+    assert reductions_of(lambda x: reductions.sums((x, x * x), axes), "cuda", x) == number
