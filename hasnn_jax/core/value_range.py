@@ -85,7 +85,7 @@ def scale_to_unit(x: Array, low: Array, high: Array) -> Array:
 def scale_to_own_range(
     x: Array, group: int | None = None, bounds_move: bool = True
 ) -> tuple[Array, tuple[Array, Array]]:
-    """`scale_to_unit` by the `value_bounds` of `x` itself, and these bounds.
+    """`scale_to_unit` by the `value_bounds` of `x` itself, correctly rounded, and these bounds.
 
     The gradient is worked out by hand: two passes over `x`, one for what the bounds receive, and one for all the rest.
 
@@ -101,7 +101,10 @@ def scale_to_own_range(
     # value could then be below the maximum, and lose its lowest bit plane.
     exact = _exact(jax.lax.optimization_barrier(x))
     low, high = _bounds(x, group, *reductions.extremes(*_grouped(exact, group)))
-    return scale_to_unit(exact, low, high), (low, high)
+    span = high - low
+    unit = divided(exact - low, jnp.where(span <= 0, 1.0, span))
+    # The extremes exactly, however a processor divides.
+    return jnp.where(exact >= high, 1.0, jnp.where(exact <= low, 0.0, unit)), (low, high)
 
 
 def _scale_forward(x, group, bounds_move):

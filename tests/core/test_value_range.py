@@ -159,8 +159,13 @@ RANGES = {
 def test_scaling_by_the_own_range_is_scaling_by_its_bounds(name, group):
     x = jnp.asarray(np.random.default_rng(0).uniform(*RANGES[name], (4, 3, 5)), jnp.float32)
 
-    found, expected = (jax.jit(f, static_argnums=1)(x, group) for f in (core.scale_to_own_range, plainly))
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    (unit, bounds), (expected, expected_bounds) = (
+        jax.jit(f, static_argnums=1)(x, group) for f in (core.scale_to_own_range, plainly)
+    )
+    np.testing.assert_allclose(unit, expected, rtol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, bounds, expected_bounds)
+    low, high = (np.asarray(bound) for bound in bounds)
+    np.testing.assert_array_equal(unit, (np.asarray(x) - low) / (high - low))  # not a product with the inverse
 
 
 @pytest.mark.parametrize("bounds_move", [True, False])
