@@ -15,6 +15,13 @@ from ml_collections.config_dict import placeholder
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import unknown_name
 
+_CHOICES = {
+    "model.init_head": ("keep", "fresh"),
+    "model.init_spiking": ("keep", "fresh"),
+    "model.remat": ("none", "spikes", "block"),
+    "model.kernels": ("pallas", "xla"),
+}
+
 
 def default_config() -> ConfigDict:
     """All settings, with the values of the release's recipe for small data sets."""
@@ -31,6 +38,7 @@ def default_config() -> ConfigDict:
     config.model.statistics_group = placeholder(int)  # consecutive examples with shared batch statistics; None: all
     config.model.dtype = "float32"  # or "bfloat16": of convolutions and linear layers
     config.model.remat = "none"  # or "spikes", "block": less of a block is kept for the backward pass; see LayerFactory
+    config.model.kernels = "pallas"  # what trains the stem on GPUs in bfloat16; or "xla", as on other devices
     config.model.init_from = placeholder(str)  # weights to start from: a run's workdir or checkpoint, or converted ones
     config.model.init_head = "keep"  # or "fresh": initialise the output layers anew, for other classes
     config.model.init_spiking = "keep"  # or "fresh": initialise the spiking paths anew, beside a trained ANN path
@@ -114,7 +122,7 @@ _POSITIVE_WHOLE = (
     "save_every_epochs", "keep_checkpoints", "accumulate",
 )  # fmt: skip
 
-_OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
 def validate(config: ConfigDict) -> None:
@@ -180,9 +188,8 @@ def validate(config: ConfigDict) -> None:
             lambda v: v is None or group > 1,
             "None, or 2 or more images in a batch and in config.model.statistics_group, to be mixed with each other",
         )
-    for key in ("model.init_head", "model.init_spiking"):
-        _require(given, key, lambda v: v in ("keep", "fresh"), "keep or fresh")
-    _require(given, "model.remat", lambda v: v in ("none", "spikes", "block"), "none, spikes or block")
+    for key, (*others, last) in _CHOICES.items():
+        _require(given, key, (*others, last).__contains__, f"{', '.join(others)} or {last}")
     _require(given, "model.dtype", lambda v: v in ("float32", "bfloat16", "float64"), "float32 or bfloat16")
 
 
@@ -190,26 +197,13 @@ def override_fault(argv: Sequence[str]) -> InputError | None:
     """The error for the first `--config.KEY=VALUE` with an unknown key, or None where a value is needed; else None."""
     known = flatten(default_config())
     for argument in argv:
-        if match := _OVERRIDE.fullmatch(argument):
+        if match := OVERRIDE.fullmatch(argument):
             key, value = match.groups()
             if key not in known:
                 return _unknown_key(key, known)
             if value == "None" and known[key] is not None:
                 return InputError(f"config.{key}: expected a value such as {known[key]!r}; got None")
     return None
-
-
-def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Takes `--config.KEY=None` out of a command line, which ml_collections reads as a number or a text.
-
-    Returns:
-      (the other arguments, the keys that are None). Of several overrides of a key the last one counts.
-    """
-    overrides = [match for match in map(_OVERRIDE.fullmatch, argv) if match]
-    last = {match[1]: match[2] for match in overrides}
-    nones = [key for key, value in last.items() if value == "None"]
-    dropped = {match[0] for match in overrides if match[1] in nones or match[2] == "None"}
-    return [argument for argument in argv if argument not in dropped], nones
 
 
 def _unknown_key(key: str, known: Collection[str]) -> InputError:

@@ -5,8 +5,9 @@ import pathlib
 
 import pytest
 
+from hasnn_jax.commands.config_overrides import without_nones
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.config import RESUMABLE, default_config, flatten, override_fault, validate, without_nones
+from hasnn_jax.config import RESUMABLE, default_config, flatten, override_fault, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))

@@ -29,6 +29,7 @@ def build_model(settings: ConfigDict, num_classes: int) -> Model:
         statistics_group=settings.statistics_group,
         dtype=jnp.dtype(settings.dtype),
         remat=settings.remat,
+        kernels=settings.kernels,
     )
 
 

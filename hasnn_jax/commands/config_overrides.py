@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hasnn_jax.common.errors import InputError
-from hasnn_jax.config import override_fault, without_nones
+from hasnn_jax.config import OVERRIDE, override_fault
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -82,3 +82,16 @@ def _neighbours_importable(file: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+def without_nones(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Takes `--config.KEY=None` out of a command line, which ml_collections reads as a number or a text.
+
+    Returns:
+      (the other arguments, the keys that are None). Of several overrides of a key the last one counts.
+    """
+    overrides = [match for match in map(OVERRIDE.fullmatch, argv) if match]
+    last = {match[1]: match[2] for match in overrides}
+    nones = [key for key, value in last.items() if value == "None"]
+    dropped = {match[0] for match in overrides if match[1] in nones or match[2] == "None"}
+    return [argument for argument in argv if argument not in dropped], nones

@@ -3,12 +3,10 @@
 from hasnn_jax.core.bit_planes import (
     BitPlaneCoding,
     bit_planes,
-    decode_bit_planes,
-    decode_bit_planes_lsb_first,
-    decode_rate,
     encode,
     encode_by_own_range,
 )
+from hasnn_jax.core.decoding import decode_bit_planes, decode_bit_planes_lsb_first, decode_rate
 from hasnn_jax.core.neurons import IF, LIF, Neuron
 from hasnn_jax.core.packing import pack, unpack
 from hasnn_jax.core.plane_surrogates import (

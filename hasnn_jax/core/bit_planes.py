@@ -1,4 +1,4 @@
-"""Bit-plane coding: turns an array into eight binary time steps, and back.
+"""Bit-plane coding: turns an array into eight binary time steps.
 
 Plane k of a value x in 0..255 is B_k(x) = floor(x / 2^k) mod 2; plane 7 is the most significant. Each plane is
 the spikes of one time step. The forward pass is exact. The backward pass replaces each plane's derivative by
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from hasnn_jax.core.division import divided
 from hasnn_jax.core.packing import along_time, computed_once
 from hasnn_jax.core.plane_surrogates import (
     NUM_PLANES,
@@ -176,55 +175,3 @@ def _emitted_planes(coding: BitPlaneCoding) -> list[int]:
     """The kept planes in the order of the time steps."""
     kept = range(NUM_PLANES - coding.planes, NUM_PLANES)
     return sorted(kept, key=coding.time_of)
-
-
-def decode_bit_planes(spikes: Array, plane_order: PlaneOrder = "msb_first") -> Array:
-    """Adds up the time steps, weighted by powers of two.
-
-    With `plane_order="msb_first"` the weights are 128, 64, ... from the first step on, divided by 255; this is the
-    decoder of both the paper and the release. With "lsb_first" the same weights are used in reverse. If the most
-    significant plane comes first, `decode_bit_planes(encode(x))` restores every multiple of 1/255.
-
-    Args:
-      spikes: [T, ...], T in 1..8, any dtype.
-      plane_order: the order in which the planes were emitted.
-
-    Returns:
-      [...], float32 or wider, in [0, 1] if the spikes are 0 and 1.
-    """
-    exponents = [NUM_PLANES - 1 - t for t in range(spikes.shape[0])]
-    if plane_order == "lsb_first":
-        exponents.reverse()
-    spikes = spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32))
-    return _weighted_mean(spikes, tuple(2.0**exponent for exponent in exponents))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _weighted_mean(steps: Array, weights: tuple[float, ...]) -> Array:
-    """The sum of [T, ...] over time, each step times its weight, by 255, the sum of all eight weights.
-
-    The derivative that JAX would find is a sum of T arrays, each of zeros but for one step, and XLA on CPU writes all.
-    """
-    # An explicit loop over the steps, because XLA on CPU is slow at a sum over a leading axis of 8.
-    total = weights[0] * steps[0]
-    for step, weight in zip(steps[1:], weights[1:], strict=True):
-        total += weight * step
-    return divided(total, 255)  # a product with 1/255 would make 33 less than 33/255, and lose the lowest bit of it
-
-
-def _weighted_mean_backward(weights, _, cotangent):
-    shared = divided(cotangent, 255)  # once for all steps
-    return (along_time(jnp.asarray(weights, cotangent.dtype), cotangent.ndim + 1) * shared[None],)
-
-
-_weighted_mean.defvjp(lambda steps, weights: (_weighted_mean(steps, weights), None), _weighted_mean_backward)
-
-
-def decode_bit_planes_lsb_first(spikes: Array) -> Array:
-    """`decode_bit_planes` of spikes whose least significant plane came first."""
-    return decode_bit_planes(spikes, "lsb_first")
-
-
-def decode_rate(spikes: Array) -> Array:
-    """Mean over the time steps: [T, ...] -> [...], float32 or wider, in [0, 1] if the spikes are 0 and 1."""
-    return jnp.mean(spikes.astype(jnp.promote_types(spikes.dtype, jnp.float32)), axis=0)

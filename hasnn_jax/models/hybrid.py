@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,14 @@ from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
 from hasnn_jax.core.neurons import PACKED_SPIKES
 from hasnn_jax.models.abreast import ALONE, Abreast, for_each, lay_abreast, lay_apart, what_to_lay_abreast
+from hasnn_jax.models.compile_target import on_gpu
+from hasnn_jax.models.deferred_convolution import Deferral, EarlyDecoded, deferral
 from hasnn_jax.models.layers import CURRENTS, MOMENTS, Activation, BatchNorm, Conv, Dense, Encoder, channelwise
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
 
 Path = Literal["ann", "snn"]
 Remat = Literal["none", "spikes", "block"]
+Kernels = Literal["pallas", "xla"]
 KEPT = {
     "spikes": jax.checkpoint_policies.save_only_these_names(PACKED_SPIKES, CURRENTS, MOMENTS),
     "block": jax.checkpoint_policies.nothing_saveable,
@@ -38,10 +41,12 @@ class LayerFactory:
       remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
         need, spikes as they are; "spikes": currents, and spikes as one byte for all time steps; "block": the block's
         input alone.
+      kernels: what trains the first layers on GPUs, in bfloat16: "pallas", kernels of this project, which move far
+        fewer bytes; or "xla", as on other devices.
       abreast: what is side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
 
     Raises:
-      InputError: `paths` is empty, or has an unknown or repeated path; or `remat` is unknown.
+      InputError: `paths` is empty, or has an unknown or repeated path; or `remat` or `kernels` is unknown.
     """
 
     paths: tuple[Path, ...] = ("ann", "snn")
@@ -49,19 +54,58 @@ class LayerFactory:
     statistics_group: int | None = None
     dtype: Any = jnp.float32
     remat: Remat = "none"
+    kernels: Kernels = "pallas"
     abreast: Abreast = ALONE
 
     def __post_init__(self):
         look_up("remat", self.remat, {"none": None, **KEPT})
+        look_up("kernels", self.kernels, dict.fromkeys(get_args(Kernels)))
         if not self.paths or len(set(self.paths)) != len(self.paths):
             raise InputError(f"paths: expected 'ann', 'snn' or both, each once; got {self.paths!r}")
         for path in self.paths:
             if path not in ("ann", "snn"):
                 raise unknown_name("path", path, ("ann", "snn"))
 
-    def conv(self, features: int, kernel: int, stride: int = 1, *, groups: int = 1, name: str) -> Conv:
-        """A bias-free square convolution in `dtype`."""
-        return Conv(features, kernel, stride, self.dtype, groups, self.abreast, name=name)
+    def conv(
+        self,
+        features: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        binary: bool = False,
+        deferral: Deferral | None = None,
+        name: str,
+    ) -> Conv:
+        """A bias-free square convolution in `dtype`.
+
+        Args:
+          features, kernel, stride, groups: see `Conv`.
+          binary: whether all that it is given in a spiking path is planes and spikes, which then need less memory.
+          deferral: see `defers`; a `norm` must follow.
+          name: of the layer.
+        """
+        keeps_less = on_gpu() and self.remat == "none" and _is_narrow(self.dtype)
+        return Conv(
+            features,
+            kernel,
+            stride,
+            self.dtype,
+            groups,
+            self.abreast,
+            deferral,
+            packs=keeps_less and binary and self._planes_are_binary,
+            shares=keeps_less and "snn" in self.paths,
+            name=name,
+        )
+
+    def defers(self, x: Array, features: int, kernel: int, activation: Activation, train: bool) -> Deferral | None:
+        """Whether, and how, `norm` computes a convolution of a block's input together with itself; see `Deferral`."""
+        plain = self.kernels == "pallas" and self.remat == "none" and self.abreast == ALONE
+        exact = _is_narrow(self.dtype) and (x.ndim == 4 or self._planes_are_binary)  # tensor cores round wider factors
+        if not (train and plain and exact):
+            return None
+        return deferral(x.shape, kernel, features, self.statistics_group, activation, self.spiking.decoder)
 
     def dense(self, features: int, *, name: str) -> Dense:
         """A linear layer with bias in `dtype`."""
@@ -78,6 +122,10 @@ class LayerFactory:
             name=name,
         )
 
+    @property
+    def _planes_are_binary(self):
+        return self.spiking.coding.lowest_plane == "binary"
+
     def channels(self, x: Array) -> int:
         """The channels of a pixel in [..., n C], with n of them side by side."""
         return x.shape[-1] // self.abreast.count
@@ -90,6 +138,10 @@ class LayerFactory:
         """
         kind = Hybrid if self.remat == "none" else nn.remat(Hybrid, static_argnums=(2,), policy=KEPT[self.remat])
         return kind(self, ann, snn, channels, strided, name=name)
+
+
+def _is_narrow(dtype):
+    return jnp.dtype(dtype).itemsize == 2
 
 
 class Hybrid(nn.Module):
@@ -121,7 +173,8 @@ class Hybrid(nn.Module):
             outputs.append(self.ann(layers, name="ann")(x, train))
         if "snn" in layers.paths:
             planes = Encoder(spiking.coding, group, abreast=n, name="encoder")(x, train)
-            decoded = spiking.decoder(self.snn(layers, name="snn")(planes, train))
+            spikes = self.snn(layers, name="snn")(planes, train)
+            decoded = spikes.decoded() if isinstance(spikes, EarlyDecoded) else spiking.decoder(spikes)
             if outputs and spiking.gain == "learned":
                 gain = self.param("gain", nn.initializers.zeros, (layers.channels(decoded),))
                 decoded *= channelwise(for_each(gain, n.count), decoded)

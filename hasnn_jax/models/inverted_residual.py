@@ -55,7 +55,7 @@ class ConvNormBody(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        x = self.layers.conv(self.features, self.kernel, self.stride, name="conv")(x)
+        x = self.layers.conv(self.features, self.kernel, self.stride, binary=True, name="conv")(x)
         return self.layers.norm(self.activation, name="norm")(x, train)
 
 
@@ -126,14 +126,14 @@ class InvertedResidualBody(nn.Module):
         wide = x.shape[-1] * self.stage.expansion
         y = x
         if self.stage.expansion != 1:
-            y = self.layers.conv(wide, 1, name="expand_conv")(y)
+            y = self.layers.conv(wide, 1, binary=True, name="expand_conv")(y)
             y = self.layers.norm(self.activation, name="expand_norm")(y, train)
-        y = self.layers.conv(wide, self.stage.kernel, self.stride, groups=wide, name="depthwise_conv")(y)
+        y = self.layers.conv(wide, self.stage.kernel, self.stride, groups=wide, binary=True, name="depthwise_conv")(y)
         y = self.layers.norm(self.activation, name="depthwise_norm")(y, train)
         if self.gate is not None:
             squeezed = max(1, x.shape[-1] // SQUEEZE)
             y = SqueezeExcite(self.layers, squeezed, self.activation, self.gate, name="squeeze_excite")(y)
-        y = self.layers.conv(self.stage.features, 1, name="narrow_conv")(y)
+        y = self.layers.conv(self.stage.features, 1, binary=True, name="narrow_conv")(y)
         y = self.layers.norm(self.narrow_activation, name="narrow_norm")(y, train)
         return x + y if self.stride == 1 and x.shape[-1] == self.stage.features else y
 

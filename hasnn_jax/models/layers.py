@@ -4,6 +4,7 @@ Convolution, pooling, linear layers and normalisation treat all time steps alike
 the batch, BatchNorm takes its statistics over time, batch and space together.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,10 @@ from jax.ad_checkpoint import checkpoint_name
 from hasnn_jax import core
 from hasnn_jax.core.value_range import require_whole_groups
 from hasnn_jax.models.abreast import ALONE, Abreast, for_each, kernel_for_each
-from hasnn_jax.models.compile_target import on_gpu
+from hasnn_jax.models.compile_target import for_same_target, on_gpu
 from hasnn_jax.models.convolution import convolve
+from hasnn_jax.models.deferred_convolution import Deferral, DeferredConvolution, deferred
+from hasnn_jax.models.kept_input import AS_IT_IS, as_bytes, convolve_kept
 from hasnn_jax.models.memory_layout import for_activation, for_convolution
 from hasnn_jax.models.moments import moments
 from hasnn_jax.models.normalisation import normalise, normalise_by_moments
@@ -52,6 +55,10 @@ class Conv(nn.Module):
     [..., B, H, W, C] -> [..., B, H / stride, W / stride, features], in `dtype`; parameters are float32. With more than
     one group, C and `features` are divided into so many groups, each convolved by itself. With images or pixels
     abreast, which are not for groups, C and `features` are those of each; see `hasnn_jax.models.abreast`.
+
+    With a deferral, nothing is computed yet; see `hasnn_jax.models.deferred_convolution`. For the gradient of
+    the kernel, x is kept; with `packs`, if it has a time axis, as bytes, for which it must be of zeros and ones; with
+    `shares`, if it has none, in its own dtype, as an encoder keeps it too.
     """
 
     features: int
@@ -60,14 +67,24 @@ class Conv(nn.Module):
     dtype: Any = jnp.float32
     groups: int = 1
     abreast: Abreast = ALONE
+    deferral: Deferral | None = None
+    packs: bool = False
+    shares: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array) -> Any:
         shape = (self.kernel, self.kernel, x.shape[-1] // (self.groups * self.abreast.count), self.features)
         kernel = self.param("kernel", torch_uniform(math.prod(shape[:-1])), shape)
+        if self.deferral is not None:
+            return deferred(x, kernel, self.stride, self.dtype, self.deferral)
         kernel = kernel_for_each(kernel.astype(self.dtype), self.abreast)
-        x = for_convolution(x.astype(self.dtype))
-        y = time_folded(lambda images, kernel: convolve(images, kernel, self.stride, self.groups), x, kernel)
+        convolved = functools.partial(time_folded, functools.partial(convolve, stride=self.stride, groups=self.groups))
+        if self.packs and x.ndim == 5:
+            y = convolve_kept(as_bytes(len(x)), for_same_target(convolved), x, kernel)
+        elif self.shares and x.ndim == 4 and x.dtype != self.dtype:
+            y = convolve_kept(AS_IT_IS, for_same_target(convolved), x, kernel)
+        else:
+            y = convolved(for_convolution(x.astype(self.dtype)), kernel)
         return checkpoint_name(y, CURRENTS)
 
 
@@ -112,8 +129,11 @@ class BatchNorm(nn.Module):
     abreast: Abreast = ALONE
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        """[..., B, H, W, C] -> same shape and dtype; with `train`, updates "batch_stats" if it is mutable."""
+    def __call__(self, x: Any, train: bool) -> Any:
+        """[..., B, H, W, C] -> same shape and dtype; with `train`, updates "batch_stats" if it is mutable.
+
+        Of a deferred convolution, it returns what `DeferredConvolution.activated` does.
+        """
         together = self.abreast.count
         channels, batch = x.shape[-1] // together, x.shape[BATCH_AXIS] * self.abreast.images
         scale = self.param("scale", nn.initializers.ones, (channels,))
@@ -127,15 +147,16 @@ class BatchNorm(nn.Module):
             of_channels = (for_each(each, together) for each in (running_mean.value, weight, bias))
             return self.activation(normalise(x, *(channelwise(each, x) for each in of_channels)))
 
-        group = self.statistics_group or batch
-        require_whole_groups(batch, group)
-        shape = (*x.shape[:BATCH_AXIS], batch // group, group // self.abreast.images, *x.shape[BATCH_AXIS + 1 :])
-        grouped = for_activation(x.reshape(shape))
-        exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
-        axes = tuple(a for a in range(len(shape)) if a not in (x.ndim + BATCH_AXIS, len(shape) - 1))
-        mean, var = checkpoint_name(moments(exact, running_mean.value, axes, together), MOMENTS)
+        if isinstance(x, DeferredConvolution):
+            mean, var = x.moments(running_mean.value)
+            n = x.sizes.values
+        else:
+            grouped = self._grouped(x, batch)
+            exact = grouped.astype(jnp.promote_types(x.dtype, jnp.float32))
+            axes = tuple(a for a in range(grouped.ndim) if a not in (x.ndim + BATCH_AXIS, grouped.ndim - 1))
+            mean, var = checkpoint_name(moments(exact, running_mean.value, axes, together), MOMENTS)
+            n = math.prod(grouped.shape[a] for a in axes) * together
         if self.is_mutable_collection("batch_stats") and not self.is_initializing():
-            n = math.prod(shape[a] for a in axes) * together
             self._track(running_mean, mean)
             self._track(running_var, var * (n / max(n - 1, 1)))
             count.value += 1
@@ -146,16 +167,27 @@ class BatchNorm(nn.Module):
             # Written once: what needs the mean would otherwise compute it from the old running mean, of which XLA would
             # have to keep a copy.
             statistics = jax.lax.optimization_barrier(statistics)
-        arguments = (*statistics, scale, bias)
-        neuron = self.activation if gradient_by_steps(self.activation, x) else None
+        if isinstance(x, DeferredConvolution):
+            return x.activated(self.activation, *statistics, scale, bias)
+        return self._activated(x.shape, grouped, *statistics, scale, bias)
+
+    def _grouped(self, x, batch):
+        """The examples that share statistics along an axis of their own."""
+        group = self.statistics_group or batch
+        require_whole_groups(batch, group)
+        shape = (*x.shape[:BATCH_AXIS], batch // group, group // self.abreast.images, *x.shape[BATCH_AXIS + 1 :])
+        return for_activation(x.reshape(shape))
+
+    def _activated(self, shape, grouped, *arguments):
+        """Normalises and activates: what is grouped -> the given shape."""
+        neuron = self.activation if gradient_by_steps(self.activation, grouped) else None
 
         def normalise_and_activate(kept, mean, inverse, weight, scale, bias):
-            kept = kept.reshape(shape)
+            kept = kept.reshape(grouped.shape)
+            arguments = kept, mean, inverse, weight, scale, bias, self.abreast.count
             if neuron:
-                spikes = normalise_and_fire(neuron, kept, mean, inverse, weight, scale, bias, together)
-                return spikes.reshape(x.shape)
-            normalised = normalise_by_moments(kept, mean, inverse, weight, scale, bias, together)
-            return self.activation(normalised.reshape(x.shape))
+                return normalise_and_fire(neuron, *arguments).reshape(shape)
+            return self.activation(normalise_by_moments(*arguments).reshape(shape))
 
         # A gradient by steps keeps no more by itself, but XLA for GPUs would keep membranes for it, in float32.
         keeps_input = self.within_checkpoint or (neuron and not on_gpu())
@@ -164,7 +196,7 @@ class BatchNorm(nn.Module):
         # Grouped within: XLA for GPUs would move a fifth more bytes if what is kept had another shape than the input.
         # It fuses the steps of a neuron's gradient only if all have the same shape, axes of size 1 included.
         recompute = recomputed if on_gpu() else jax.checkpoint
-        return recompute(normalise_and_activate)(grouped.reshape(x.shape), *arguments)
+        return recompute(normalise_and_activate)(grouped.reshape(shape), *arguments)
 
     def _track(self, running, batch_values):
         new = jnp.mean(batch_values.reshape(-1, batch_values.shape[-1]), axis=0)

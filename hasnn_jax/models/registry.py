@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
 from hasnn_jax.models.efficientnet import HybridEfficientNet
-from hasnn_jax.models.hybrid import LayerFactory, Path, Remat
+from hasnn_jax.models.hybrid import Kernels, LayerFactory, Path, Remat
 from hasnn_jax.models.mobilenet import HybridMobileNetV2
 from hasnn_jax.models.resnet import STAGE_SIZES, BlockKind, HybridResNet, StemKind
 from hasnn_jax.models.specs import AS_DESCRIBED, SpikingSpec
@@ -46,6 +46,7 @@ def create_model(
     statistics_group: int | None = None,
     dtype: Any = jnp.float32,
     remat: Remat = "none",
+    kernels: Kernels = "pallas",
 ) -> HybridResNet | HybridVGG | HybridMobileNetV2 | HybridEfficientNet:
     """Creates a model by name.
 
@@ -60,6 +61,7 @@ def create_model(
       statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers. Parameters, statistics and membranes stay float32.
       remat: what is kept of a block for the backward pass: "none", "spikes" or "block"; see `LayerFactory`.
+      kernels: what trains the first layers on GPUs in bfloat16: "pallas" or "xla"; see `LayerFactory`.
 
     Returns:
       A Flax module: images [B, H, W, C] in [0, 1] -> logits [B, num_classes].
@@ -74,7 +76,7 @@ def create_model(
     if isinstance(paths, str):
         raise InputError(f"paths: expected a sequence such as ('ann', 'snn') or ('ann',), got the text {paths!r}")
     look_up("stem", stem, {"imagenet": None, "small": None})
-    layers = LayerFactory(tuple(paths), spiking, statistics_group, dtype, remat)
+    layers = LayerFactory(tuple(paths), spiking, statistics_group, dtype, remat, kernels)
     if match := _VGG.fullmatch(name):
         base_width, multiplier, depth = _positive(name, *match.groups())
         if stem != "imagenet":

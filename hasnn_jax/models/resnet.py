@@ -2,13 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from hasnn_jax.models.deferred_convolution import pooled
 from hasnn_jax.models.hybrid import LayerFactory
 from hasnn_jax.models.image_checks import require_images
 from hasnn_jax.models.layers import Activation, identity
@@ -38,11 +39,12 @@ class StemBody(nn.Module):
     pool: Callable[..., Array]
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
+    def __call__(self, x: Array, train: bool) -> Any:
         kernel, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
-        x = self.layers.conv(STEM_WIDTH, kernel, stride, name="conv")(x)
+        deferral = self.layers.defers(x, STEM_WIDTH, kernel, self.activation, train)
+        x = self.layers.conv(STEM_WIDTH, kernel, stride, binary=True, deferral=deferral, name="conv")(x)
         x = self.layers.norm(self.activation, name="norm")(x, train)
-        return self.pool(x, 3, 2, padding=1) if self.kind == "imagenet" else x
+        return pooled(x, functools.partial(self.pool, window=3, stride=2, padding=1)) if self.kind == "imagenet" else x
 
 
 class ResidualBody(nn.Module):
@@ -70,12 +72,12 @@ class ResidualBody(nn.Module):
         stride = max(stride for _, _, stride in self.convs)
         branch = x
         for i, (width, kernel, conv_stride) in enumerate(self.convs, start=1):
-            branch = self.layers.conv(width, kernel, conv_stride, name=f"conv{i}")(branch)
+            branch = self.layers.conv(width, kernel, conv_stride, binary=True, name=f"conv{i}")(branch)
             activation = self.activation if i < len(self.convs) else self.branch_activation
             branch = self.layers.norm(activation, name=f"norm{i}")(branch, train)
         shortcut = x
         if stride != 1 or self.layers.channels(x) != features:
-            shortcut = self.layers.conv(features, 1, stride, name="shortcut_conv")(x)
+            shortcut = self.layers.conv(features, 1, stride, binary=True, name="shortcut_conv")(x)
             shortcut = self.layers.norm(self.branch_activation, name="shortcut_norm")(shortcut, train)
         return self.sum_activation(branch + shortcut)
 

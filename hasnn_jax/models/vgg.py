@@ -1,12 +1,14 @@
 """HAS-8-VGG[b, m, d]: a chain of 1 + d hybrid convolution blocks and a hybrid fully connected head."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from hasnn_jax.models.deferred_convolution import pooled
 from hasnn_jax.models.hybrid import LayerFactory
 from hasnn_jax.models.image_checks import require_images
 from hasnn_jax.models.layers import Activation
@@ -27,10 +29,11 @@ class ConvBody(nn.Module):
     norm_momentum: float
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        x = self.layers.conv(self.features, 3, name="conv")(x)
+    def __call__(self, x: Array, train: bool) -> Any:
+        deferral = self.layers.defers(x, self.features, 3, self.activation, train)
+        x = self.layers.conv(self.features, 3, binary=True, deferral=deferral, name="conv")(x)
         x = self.layers.norm(self.activation, name="norm", momentum=self.norm_momentum)(x, train)
-        return average_pool(x, 2, 2)
+        return pooled(x, functools.partial(average_pool, window=2, stride=2))
 
 
 class HeadBody(nn.Module):

@@ -75,7 +75,8 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
     state = jax.tree.map(
         lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), program.state, program.shardings
     )
-    return program.step.lower(state, batch)
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # tells kernels of what kind the devices are
+        return program.step.lower(state, batch)
 
 
 def compile_step(lower: Callable[[], Any], devices: int, accumulation_steps: int) -> Outcome:

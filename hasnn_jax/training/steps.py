@@ -132,7 +132,7 @@ def train_step(
     of_norm = grads
     if together:
         grads, of_norm = written_together(grads)
-        batch_stats = _counted_together(state.batch_stats, batch_stats)
+        batch_stats = _scalars_together(state.batch_stats, batch_stats)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
@@ -158,13 +158,19 @@ def train_step(
     return state, metrics
 
 
-def _counted_together(before: Any, after: Any) -> Any:
-    """Running statistics `after` a step, of which what counts batches is computed by one operation."""
+def _scalars_together(before: Any, after: Any) -> Any:
+    """Running statistics `after` a step, of which those that are single numbers are computed by few operations."""
     old, (new, structure) = jax.tree.leaves(before), jax.tree.flatten(after)
-    counts = [i for i, value in enumerate(new) if jnp.issubdtype(value.dtype, jnp.integer)]
+    scalars = [i for i, value in enumerate(new) if value.ndim == 0]
+    counts = [i for i in scalars if jnp.issubdtype(new[i].dtype, jnp.integer)]
     increments, _ = written_together([new[i] - old[i] for i in counts])
     for i, increment in zip(counts, increments, strict=True):
         new[i] = old[i] + increment
+    others = [i for i in scalars if i not in counts]
+    values, _ = written_together([new[i] for i in others])
+    nothing = jax.lax.optimization_barrier(jnp.zeros(()))  # XLA would copy each value by an operation of its own
+    for i, value in zip(others, values, strict=True):
+        new[i] = value + nothing.astype(value.dtype)
     return jax.tree.unflatten(structure, new)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hasnn_jax import core
+from hasnn_jax.core.decoding import step_weights
 
 few = hypothesis.settings(deadline=None, max_examples=25)
 DESCRIBED = core.BitPlaneCoding()
@@ -92,3 +93,16 @@ def test_rate_decoding_counts_spikes_in_float32(spikes, dtype):
 
     assert rate.dtype == core.decode_bit_planes(jnp.asarray(spikes).astype(dtype)).dtype == jnp.float32
     np.testing.assert_array_equal(rate * 8, spikes.sum(axis=0))
+
+
+@pytest.mark.parametrize("steps", [1, 5, 8])
+@pytest.mark.parametrize("decoder", [core.decode_bit_planes, core.decode_bit_planes_lsb_first, core.decode_rate])
+def test_decoders_are_the_weighted_sums_that_they_are_said_to_be(decoder, steps):
+    spikes = np.random.default_rng(steps).integers(0, 2, (steps, 6))
+    weights, divisor = step_weights(decoder, steps)
+    assert sum(weights) <= 255
+    np.testing.assert_allclose(decoder(jnp.asarray(spikes)), np.asarray(weights) @ spikes / divisor, rtol=1e-6)
+
+
+def test_of_an_unknown_decoder_no_weights_are_known():
+    assert step_weights(lambda spikes: spikes.max(0), 8) is None
