@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jax.experimental import pallas as pl
 
-from hasnn_jax.core.neurons import MAX_PACKED_STEPS
+from hasnn_jax.core.neurons import MAX_PACKED_STEPS, wide_steps
 from hasnn_jax.models.convolution_tiles import Sizes, Tile, of_channels, plane, tile, triton
 from hasnn_jax.models.normalisation import normalise, without_statistics
 
@@ -111,9 +111,9 @@ def gradient_sums(
         def add(tile, totals):
             currents = tile.currents(source, kernel)
             total, products = totals
-            for x, each in zip(currents, _gradients(respond, tile, currents, cotangent, of_mean, *others), strict=True):
-                exact = each.astype(total.dtype)
-                total, products = total + exact, products + exact * (x.astype(total.dtype) - of_mean)
+            gradients = _gradients(respond, tile, currents, cotangent, of_mean, *others)
+            for x, exact in zip(currents, wide_steps(gradients), strict=True):
+                total, products = total + exact, products + exact * (x.astype(exact.dtype) - of_mean)
             return total, products
 
         _write_sums(_over_tiles(add, _zero_sums(GRADIENT_ROWS, sizes), GRADIENT_ROWS, sizes), (first, second))
@@ -149,8 +149,8 @@ def kernel_gradients(
             currents = tile.currents(source, kernel)
             gradients = _gradients(respond, tile, currents, cotangent, of_mean, of_weight, of_bias)
             of_currents = [
-                without_statistics(each, x.astype(of_mean.dtype) - of_mean, of_weight, constant, slope).astype(x.dtype)
-                for x, each in zip(currents, gradients, strict=True)
+                without_statistics(exact, x.astype(exact.dtype) - of_mean, of_weight, constant, slope).astype(x.dtype)
+                for x, exact in zip(currents, wide_steps(gradients), strict=True)
             ]
 
             def added(total, r):
@@ -168,7 +168,8 @@ def kernel_gradients(
     programs = _programs(KERNEL_ROWS, sizes)
     shape = (sizes.groups, programs, sizes.kernel, sizes.row, sizes.lanes)
     result = jax.ShapeDtypeStruct(shape, sizes.wide)
-    padded = _launch(run, programs, result, sizes, source, kernel, *statistics, cotangent, *gradient)
+    args = source, kernel, *statistics, cotangent, *gradient
+    padded = _launch(run, programs, result, sizes, *args, convolutions=2)
     rows = padded[..., : sizes.kernel * sizes.channels, : sizes.features]
     return rows.reshape(*shape[:2], *kernel.shape)
 
@@ -181,11 +182,16 @@ def _gradients(respond, tile, currents, cotangent, mean, weight, bias):
     return gradients
 
 
-def _launch(run, programs, results, sizes, *args):
-    """Runs a kernel, by an interpreter where there is no GPU. It finds its arguments flat."""
+def _launch(run, programs, results, sizes, *args, convolutions=1):
+    """Runs a kernel, by an interpreter where there is no GPU. It finds its arguments flat.
+
+    That it does as much as so many convolutions is written down for `hasnn_jax.planning.hlo_flops`.
+    """
+    flops = {"flops": str(convolutions * sizes.flops)}
 
     def call(*args, **options):
-        return pl.pallas_call(run, grid=(programs, sizes.groups), out_shape=results, **options)(*args)
+        grid = programs, sizes.groups
+        return pl.pallas_call(run, grid=grid, out_shape=results, metadata=flops, **options)(*args)
 
     compiled = functools.partial(call, compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1))
     interpreted = functools.partial(call, interpret=True)

@@ -61,6 +61,16 @@ class Sizes:
         return self.pixels * max(self.steps, 1)
 
     @property
+    def flops(self) -> int:
+        """Of the convolution of all groups and time steps; products with the padding's zeros do not count."""
+        _, *result, _ = self.result
+        joined = 1  # pairs of a pixel of an image and one of its result
+        for size, outputs in zip((self.height, self.width), result, strict=True):
+            first = (o * self.stride - self.kernel // 2 for o in range(outputs))
+            joined *= sum(0 <= place + k < size for place in first for k in range(self.kernel))
+        return 2 * self.groups * self.images * max(self.steps, 1) * joined * self.channels * self.features
+
+    @property
     def row(self) -> int:
         """Values that a row of the kernel covers, rounded up to a power of two, as Triton needs it."""
         return max(SMALLEST, pl.next_power_of_2(self.kernel * self.channels))

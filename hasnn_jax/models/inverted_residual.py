@@ -54,8 +54,10 @@ class ConvNormBody(nn.Module):
     activation: Activation
 
     @nn.compact
-    def __call__(self, x: Array, train: bool) -> Array:
-        x = self.layers.conv(self.features, self.kernel, self.stride, binary=True, name="conv")(x)
+    def __call__(self, x: Array, train: bool) -> Any:
+        deferral = self.layers.defers(x, self.features, self.kernel, self.activation, train)
+        conv = self.layers.conv(self.features, self.kernel, self.stride, binary=True, deferral=deferral, name="conv")
+        x = conv(x)
         return self.layers.norm(self.activation, name="norm")(x, train)
 
 
@@ -126,14 +128,15 @@ class InvertedResidualBody(nn.Module):
         wide = x.shape[-1] * self.stage.expansion
         y = x
         if self.stage.expansion != 1:
+            # The only one whose spikes are few enough to be kept as bytes: unpacking the wide ones moves 3 to 6 % more.
             y = self.layers.conv(wide, 1, binary=True, name="expand_conv")(y)
             y = self.layers.norm(self.activation, name="expand_norm")(y, train)
-        y = self.layers.conv(wide, self.stage.kernel, self.stride, groups=wide, binary=True, name="depthwise_conv")(y)
+        y = self.layers.conv(wide, self.stage.kernel, self.stride, groups=wide, name="depthwise_conv")(y)
         y = self.layers.norm(self.activation, name="depthwise_norm")(y, train)
         if self.gate is not None:
             squeezed = max(1, x.shape[-1] // SQUEEZE)
             y = SqueezeExcite(self.layers, squeezed, self.activation, self.gate, name="squeeze_excite")(y)
-        y = self.layers.conv(self.stage.features, 1, binary=True, name="narrow_conv")(y)
+        y = self.layers.conv(self.stage.features, 1, name="narrow_conv")(y)
         y = self.layers.norm(self.narrow_activation, name="narrow_norm")(y, train)
         return x + y if self.stride == 1 and x.shape[-1] == self.stage.features else y
 

@@ -21,10 +21,13 @@ class Kept:
     Attributes:
       keep: input -> what is kept.
       restore: (what is kept, dtype) -> the input in that dtype.
+      waits: whether it is restored only when the cotangent is there. Otherwise two convolutions of the same input share
+        what is restored; but if nothing else holds it back, XLA may restore it in the forward pass, and hold it.
     """
 
     keep: Callable[[Array], Array]
     restore: Callable[[Array, jnp.dtype], Array]
+    waits: bool
 
 
 def _unpacked(packed, dtype, steps):
@@ -34,10 +37,10 @@ def _unpacked(packed, dtype, steps):
 
 def as_bytes(steps: int) -> Kept:
     """Spikes [T, ...] of zeros and ones as one byte for all time steps."""
-    return Kept(pack, functools.partial(_unpacked, steps=steps))
+    return Kept(pack, functools.partial(_unpacked, steps=steps), waits=False)
 
 
-AS_IT_IS = Kept(lambda x: x, lambda x, dtype: x.astype(dtype))
+AS_IT_IS = Kept(lambda x: x, lambda x, dtype: x.astype(dtype), waits=True)
 """An input that is kept for something else anyway, in a wider dtype than the convolution's."""
 
 
@@ -60,7 +63,8 @@ def _forward(kept, convolve, x, kernel):
 
 def _backward(kept, convolve, residuals, cotangent):
     of_input, kernel, zero = residuals
-    if kept is AS_IT_IS:
+    # Hidden from XLA, which would keep the input that it has.
+    if kept.waits:
         of_input, cotangent = jax.lax.optimization_barrier((of_input, cotangent))
     else:
         of_input = jax.lax.optimization_barrier(of_input)

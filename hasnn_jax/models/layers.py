@@ -148,7 +148,7 @@ class BatchNorm(nn.Module):
             return self.activation(normalise(x, *(channelwise(each, x) for each in of_channels)))
 
         if isinstance(x, DeferredConvolution):
-            mean, var = x.moments(running_mean.value)
+            mean, var = checkpoint_name(x.moments(running_mean.value), MOMENTS)
             n = x.sizes.values
         else:
             grouped = self._grouped(x, batch)

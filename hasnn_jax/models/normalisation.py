@@ -100,13 +100,13 @@ def _by_channel(n, abreast, x, of_normalised, mean, inverse, weight, total, prod
     """What is the same for a channel is computed once."""
     values = mean, weight, total / n, inverse * products / n
     mean, weight, constant, slope = (for_each(each, abreast) for each in values)
-    difference = x.astype(constant.dtype) - mean
-    return without_statistics(of_normalised, difference, weight, constant, slope).astype(x.dtype)
+    exact, difference = of_normalised.astype(constant.dtype), x.astype(constant.dtype) - mean
+    return without_statistics(exact, difference, weight, constant, slope).astype(x.dtype)
 
 
 def without_statistics(of_normalised: Array, difference: Array, weight: Array, constant: Array, slope: Array) -> Array:
     """The gradient of x, given that of what is normalised, x - mean, and what is the same for a channel."""
-    return weight * (of_normalised.astype(constant.dtype) - constant - difference * slope)
+    return weight * (of_normalised - constant - difference * slope)
 
 
 def _by_element(n, abreast, x, of_normalised, mean, inverse, weight, total, products):

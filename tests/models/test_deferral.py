@@ -60,7 +60,6 @@ def test_without_triton_nothing_is_deferred(monkeypatch):
         ({}, False),
         ({"dtype": jnp.float32}, True),
         ({"kernels": "xla"}, True),
-        ({"remat": "block"}, True),
         ({"spiking": hasnn_jax.AS_RELEASED}, True),
     ],
 )

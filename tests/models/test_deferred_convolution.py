@@ -167,12 +167,13 @@ def test_devices_that_share_a_batch_find_the_same_together():
 
 
 @pytest.mark.slow
-def test_a_network_learns_the_same_from_the_kernels(several_tiles):
+@pytest.mark.parametrize("remat", ["none", "spikes", "block"])
+def test_a_network_learns_the_same_from_the_kernels(remat, several_tiles):
     images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 16, 16, 3)), jnp.float32)
 
     def step(kernels):
         stages = {"stage_sizes": (), "base_width": 2}
-        layers = LayerFactory(dtype=jnp.bfloat16, kernels=kernels)
+        layers = LayerFactory(dtype=jnp.bfloat16, kernels=kernels, remat=remat if kernels == "pallas" else "none")
         model = hasnn_jax.models.HybridResNet(3, layers=layers, **stages)
         variables = model.init(jax.random.key(0), images, train=False)
 
@@ -230,3 +231,12 @@ def test_triton_takes_the_kernels():
         text = traced.lower(lowering_platforms=("cuda",)).as_text()
     assert text.count("__gpu$xla.gpu.triton") == 4
     assert "while" not in text  # nothing is left to the interpreter
+    assert text.count("serialized_metadata") == 4
+
+
+def test_its_flops_are_those_of_the_convolution():
+    sizes = convolution_tiles.Sizes(2, 1, 9, 10, 3, 7, 2, 4, 0, jnp.float32)
+    x, kernel = jnp.zeros((2, 9, 10, 3)), jnp.zeros((7, 7, 3, 4))
+    by_xla = jax.jit(functools.partial(convolve, stride=2)).lower(x, kernel).compile().cost_analysis()["flops"]
+    assert sizes.flops == by_xla
+    assert dataclasses.replace(sizes, steps=8).flops == 8 * by_xla

@@ -80,3 +80,14 @@ backend_config={config}
 }}
 """
     assert matrix_flops(parse_hlo(text)) == 2 * (2 * 64 * 10 * 32)
+
+
+@pytest.mark.parametrize("quote", [r"\22", '"'])
+def test_a_kernel_of_this_project_says_what_it_does(quote):
+    said = "{" + f"{quote}flops{quote}: {quote}512{quote}" + "}"
+    line = (
+        "ENTRY %main (x: f32[4]) -> f32[4] {{\n  %x = f32[4]{{0}} parameter(0)\n  ROOT %y = f32[4]{{0}} "
+        'custom-call(%x), custom_call_target="__gpu$xla.gpu.triton", backend_config={{grid_x = 2 : i32{said}}}\n}}\n'
+    )
+    assert matrix_flops(parse_hlo(line.format(said=f', serialized_metadata = "{said}"'))) == 512
+    assert matrix_flops(parse_hlo(line.format(said=""))) == 0
