@@ -39,8 +39,8 @@ class LayerFactory:
       statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers; float32 or bfloat16.
       remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
-        need, spikes as they are, or on GPUs in bfloat16 as one byte for all time steps; "spikes": currents, and spikes as
-        such bytes; "block": the block's input alone.
+        need, spikes as they are, or on GPUs in bfloat16 as one byte for all time steps; "spikes": currents, and
+        spikes as such bytes; "block": the block's input alone.
       kernels: what trains the first layers on GPUs, in bfloat16: "pallas", kernels of this project, which move far
         fewer bytes; or "xla", as on other devices.
       abreast: what is side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
