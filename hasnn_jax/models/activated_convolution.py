@@ -38,12 +38,13 @@ class WeightedSpikes:
 
 @dataclasses.dataclass(frozen=True)
 class Activated:
-    """Response of an ANN layer: currents, of a single step -> activation."""
+    """Response of an ANN layer: currents, of a single step -> activation, computed in float32 or wider."""
 
     activation: Callable[[Array], Array]
 
     def __call__(self, currents: list[Array]) -> Array:
-        return self.activation(currents[0])
+        (x,) = wide_steps(currents)  # Triton divides nothing narrower
+        return self.activation(x)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,12 +21,14 @@ from hasnn_jax.core.neurons import MAX_PACKED_STEPS, wide_steps
 from hasnn_jax.models.convolution_tiles import Sizes, Tile, of_channels, plane, tile, triton
 from hasnn_jax.models.normalisation import normalise, without_statistics
 
-PROGRAMS = 264  # for each group: two for each multiprocessor of an H100
+PROGRAMS = 264  # two for each multiprocessor of an H100
+OLDEST_GPU = 8.0  # compute capability from which on Triton compiles bfloat16
 WARPS = 8
 # Pixels of a tile: as many as an H100's registers hold without spilling, by the compiler's count.
 ROWS = 64
 GRADIENT_ROWS = 32  # of all time steps, the currents, membranes and gradients are needed at once
 KERNEL_ROWS = 16  # and the kernel's gradient as well
+MOST_CHANNELS = 4  # of an image: whatever else is convolved needs a gradient, for which XLA would write its currents
 MOST_OF_ROW = 64  # values that a row of the kernel covers
 MOST_FEATURES = 64
 Respond = Callable[[list[Array]], Array]
@@ -34,15 +36,19 @@ Respond = Callable[[list[Array]], Array]
 
 
 def available() -> bool:
-    """Whether the installed JAX compiles the kernels."""
-    return triton is not None
+    """Whether the installed JAX compiles the kernels, and for the GPUs that are present, if any are."""
+    present = jax.devices() if jax.default_backend() == "gpu" else ()
+    capabilities = (getattr(device, "compute_capability", "") for device in present)  # "9.0"; of AMD's, "gfx942"
+    too_old = (each[:1].isdigit() and float(each) < OLDEST_GPU for each in capabilities)
+    return triton is not None and not any(too_old)
 
 
-def fits(shape: tuple[int, ...], kernel: int, features: int) -> bool:
-    """Whether the kernels are made for a convolution of [..., B, H, W, C]: of few channels, with 32-bit offsets."""
-    *steps, images, height, width, channels = shape
-    few = kernel * channels <= MOST_OF_ROW and features <= MOST_FEATURES and math.prod(steps) <= MAX_PACKED_STEPS
-    return few and images * height * width * max(channels, features) < 2**31
+def fits(sizes: Sizes) -> bool:
+    """Whether the kernels are made for images of these sizes."""
+    few = sizes.channels <= MOST_CHANNELS and sizes.features <= MOST_FEATURES and sizes.steps <= MAX_PACKED_STEPS
+    values = sizes.groups * sizes.images * sizes.height * sizes.width * sizes.channels
+    with_offsets = max(values, math.prod(sizes.result)) < 2**31  # of 32 bits
+    return few and sizes.kernel * sizes.channels <= MOST_OF_ROW and with_offsets
 
 
 def sums(source: Array, kernel: Array, near: Array, sizes: Sizes) -> tuple[Array, Array]:
@@ -58,9 +64,9 @@ def sums(source: Array, kernel: Array, near: Array, sizes: Sizes) -> tuple[Array
     def run(source, kernel, near, first, second):
         near = of_channels(near, sizes)
 
-        def add(tile, totals):
-            there, (total, squares) = tile.there[:, None], totals
-            for x in tile.currents(source, kernel):
+        def add(here, totals):
+            there, (total, squares) = here.there[:, None], totals
+            for x in here.currents(source, kernel):
                 difference = jnp.where(there, x.astype(near.dtype) - near, 0)
                 total, squares = total + difference, squares + difference * difference
             return total, squares
@@ -108,10 +114,10 @@ def gradient_sums(
     def run(source, kernel, mean, weight, bias, cotangent, first, second):
         of_mean, *others = (of_channels(each, sizes) for each in (mean, weight, bias))
 
-        def add(tile, totals):
-            currents = tile.currents(source, kernel)
+        def add(here, totals):
+            currents = here.currents(source, kernel)
             total, products = totals
-            gradients = _gradients(respond, tile, currents, cotangent, of_mean, *others)
+            gradients = _gradients(respond, here, currents, cotangent, of_mean, *others)
             for x, exact in zip(currents, wide_steps(gradients), strict=True):
                 total, products = total + exact, products + exact * (x.astype(exact.dtype) - of_mean)
             return total, products
@@ -145,28 +151,28 @@ def kernel_gradients(
         of_mean, of_weight, of_bias, of_total, of_products, of_inverse = channels
         constant, slope = of_total / values, of_inverse * of_inverse * of_products / values
 
-        def add(tile, totals):
-            currents = tile.currents(source, kernel)
-            gradients = _gradients(respond, tile, currents, cotangent, of_mean, of_weight, of_bias)
+        def add(here, totals):
+            currents = here.currents(source, kernel)
+            gradients = _gradients(respond, here, currents, cotangent, of_mean, of_weight, of_bias)
             of_currents = [
                 without_statistics(exact, x.astype(exact.dtype) - of_mean, of_weight, constant, slope).astype(x.dtype)
                 for x, exact in zip(currents, wide_steps(gradients), strict=True)
             ]
 
             def added(total, r):
-                row = tile.row(source, r)
+                row = here.covered(source, r)
                 for t, each in enumerate(of_currents):
                     total += jnp.dot(plane(row, t, sizes).T, each, preferred_element_type=total.dtype)
                 return total
 
             return tuple(added(total, r) for r, total in enumerate(totals))
 
-        zeros = (jnp.zeros((sizes.row, sizes.lanes), sizes.wide),) * sizes.kernel
+        zeros = (jnp.zeros((sizes.row_width, sizes.lanes), sizes.wide),) * sizes.kernel
         for r, total in enumerate(_over_tiles(add, zeros, KERNEL_ROWS, sizes)):
             result[pl.program_id(1), pl.program_id(0), r] = total
 
     programs = _programs(KERNEL_ROWS, sizes)
-    shape = (sizes.groups, programs, sizes.kernel, sizes.row, sizes.lanes)
+    shape = (sizes.groups, programs, sizes.kernel, sizes.row_width, sizes.lanes)
     result = jax.ShapeDtypeStruct(shape, sizes.wide)
     args = source, kernel, *statistics, cotangent, *gradient
     padded = _launch(run, programs, result, sizes, *args, convolutions=2)
@@ -174,10 +180,10 @@ def kernel_gradients(
     return rows.reshape(*shape[:2], *kernel.shape)
 
 
-def _gradients(respond, tile, currents, cotangent, mean, weight, bias):
+def _gradients(respond, here, currents, cotangent, mean, weight, bias):
     """The gradients of the normalised currents, as many as there are time steps."""
     y, differentiate = jax.vjp(respond, [normalise(x, mean, weight, bias) for x in currents])
-    at, there = tile.of_result()
+    at, there = here.of_result()
     (gradients,) = differentiate(triton.load(cotangent.at[at], mask=there, other=0).astype(y.dtype))
     return gradients
 
@@ -212,7 +218,7 @@ def _over_tiles(add: Callable[[Tile, Any], Any], totals, rows, sizes):
 
 def _programs(rows, sizes):
     """How many programs share a group's tiles of so many rows."""
-    return min(PROGRAMS, pl.cdiv(sizes.pixels, rows))
+    return min(max(1, PROGRAMS // sizes.groups), pl.cdiv(sizes.pixels, rows))
 
 
 def _zero_sums(rows, sizes):

@@ -71,7 +71,7 @@ class Sizes:
         return 2 * self.groups * self.images * max(self.steps, 1) * joined * self.channels * self.features
 
     @property
-    def row(self) -> int:
+    def row_width(self) -> int:
         """Values that a row of the kernel covers, rounded up to a power of two, as Triton needs it."""
         return max(SMALLEST, pl.next_power_of_2(self.kernel * self.channels))
 
@@ -116,7 +116,7 @@ class Tile:
         at = self.pixels[:, None] * self.sizes.features + lane
         return at, self.there[:, None] & (lane < self.sizes.features)
 
-    def row(self, source: Any, r: Any) -> Array:
+    def covered(self, source: Any, r: Any) -> Array:
         """What the kernel's row `r` covers of every pixel's image: [M, k C] in the dtype of the source."""
         row = self.first_row + r
         there = self.inside & ((row >= 0) & (row < self.sizes.height))[:, None]
@@ -127,7 +127,7 @@ class Tile:
         zeros = jnp.zeros((len(self.pixels), self.sizes.lanes), self.sizes.wide)
 
         def add(r, totals):
-            row, of_row = self.row(source, r), weights(kernel, r, self.sizes)
+            row, of_row = self.covered(source, r), weights(kernel, r, self.sizes)
             return tuple(
                 total + jnp.dot(plane(row, t, self.sizes), of_row, preferred_element_type=total.dtype)
                 for t, total in enumerate(totals)
@@ -145,7 +145,7 @@ def tile(index: Any, rows: int, sizes: Sizes, group: Any) -> Tile:
     _, height, width, _ = sizes.result
     image, rest = _divided(pixels, height * width)
     y, x = (each * sizes.stride - sizes.kernel // 2 for each in _divided(rest, width))
-    place = jax.lax.broadcasted_iota(jnp.int32, (1, sizes.row), 1)
+    place = jax.lax.broadcasted_iota(jnp.int32, (1, sizes.row_width), 1)
     along = (x * sizes.channels)[:, None] + place
     inside = (along >= 0) & (along < _row_length(sizes)) & (place < sizes.kernel * sizes.channels) & there[:, None]
     places = ((image * sizes.height + y) * _row_length(sizes))[:, None] + along
@@ -161,7 +161,7 @@ def of_channels(values: Any, sizes: Sizes) -> Array:
 def weights(kernel: Any, r: Any, sizes: Sizes) -> Array:
     """Row `r` of the kernel: [k C, F], with zeros likewise."""
     of_row = sizes.kernel * sizes.channels
-    place, lane = (jax.lax.broadcasted_iota(jnp.int32, (sizes.row, sizes.lanes), axis) for axis in (0, 1))
+    place, lane = (jax.lax.broadcasted_iota(jnp.int32, (sizes.row_width, sizes.lanes), axis) for axis in (0, 1))
     there = (place < of_row) & (lane < sizes.features)
     return triton.load(kernel.at[(r * of_row + place) * sizes.features + lane], mask=there, other=0).astype(sizes.dtype)
 

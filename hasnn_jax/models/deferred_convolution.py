@@ -5,6 +5,7 @@ activation. Spikes are decoded at once: their cotangent is then one array, and n
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,13 @@ from hasnn_jax.models.activated_convolution import (
     by_xla,
     convolution_moments,
 )
-from hasnn_jax.models.compile_target import batch_is_partitioned, dividing_mesh, for_same_target, on_gpu
+from hasnn_jax.models.compile_target import (
+    batch_is_partitioned,
+    devices_of_batch,
+    dividing_mesh,
+    for_same_target,
+    on_gpu,
+)
 from hasnn_jax.models.convolution_kernels import available, fits
 from hasnn_jax.models.convolution_tiles import Sizes
 
@@ -40,25 +47,37 @@ class Deferral:
 
 
 def deferral(
-    shape: tuple[int, ...], kernel: int, features: int, group: int | None, neuron: Any, decoder: Decoder
+    shape: tuple[int, ...],
+    kernel: int,
+    stride: int,
+    features: int,
+    dtype: Any,
+    group: int | None,
+    neuron: Any,
+    decoder: Decoder,
 ) -> Deferral | None:
-    """How to defer a convolution in training; None if its layers are not for the kernels, or none are installed.
+    """How to defer a convolution in training; None if its layers are not for the kernels, or none are to be had.
 
     Args:
       shape: of what is convolved, [B, H, W, C] or, of zeros and ones, [T, B, H, W, C].
-      kernel, features: of the convolution.
+      kernel, stride, features, dtype: of the convolution.
       group: how many consecutive images share statistics; None for all.
       neuron: what follows, if `shape` has a time axis.
       decoder: of the spiking path.
     """
-    *steps, batch, _, _, _ = shape
+    if not (on_gpu() and available()):
+        return None
+    *time, batch, height, width, channels = shape
+    steps = math.prod(time) if time else 0
     groups, rest = divmod(batch, group or batch)
     divided = groups > 1 and batch_is_partitioned()  # a device would need to know which statistics are its own
-    if rest or divided or not (available() and on_gpu() and fits(shape, kernel, features)):
+    of_device = batch // devices_of_batch() // groups
+    sizes = Sizes(groups, of_device, height, width, channels, kernel, stride, features, steps, dtype)
+    if rest or divided or not fits(sizes):
         return None
-    if not steps:
+    if not time:
         return Deferral(groups)
-    weights = step_weights(decoder, *steps) if isinstance(neuron, core.Neuron) else None
+    weights = step_weights(decoder, steps) if isinstance(neuron, core.Neuron) else None
     return Deferral(groups, *weights) if weights else None
 
 

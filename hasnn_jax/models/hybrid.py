@@ -11,7 +11,7 @@ from jax import Array
 
 from hasnn_jax.common.errors import InputError
 from hasnn_jax.common.lookup import look_up, unknown_name
-from hasnn_jax.core.neurons import PACKED_SPIKES
+from hasnn_jax.core.neurons import PACKED_SPIKES, Neuron
 from hasnn_jax.models.abreast import ALONE, Abreast, for_each, lay_abreast, lay_apart, what_to_lay_abreast
 from hasnn_jax.models.compile_target import on_gpu
 from hasnn_jax.models.deferred_convolution import Deferral, EarlyDecoded, deferral
@@ -39,8 +39,8 @@ class LayerFactory:
       statistics_group: how many consecutive examples share BatchNorm statistics and value range; None for all.
       dtype: of convolutions and linear layers; float32 or bfloat16.
       remat: what is kept of a block for the backward pass, which computes the rest again. "none": what the layers
-        need, spikes as they are, or on GPUs in bfloat16 as one byte for all time steps; "spikes": currents, and
-        spikes as such bytes; "block": the block's input alone.
+        need, spikes as they are, or on GPUs in bfloat16 mostly as one byte for all time steps; "spikes": currents,
+        and spikes as such bytes; "block": the block's input alone.
       kernels: what trains the first layers on GPUs, in bfloat16: "pallas", kernels of this project, which move far
         fewer bytes; or "xla", as on other devices.
       abreast: what is side by side in the channels; see `hasnn_jax.models.abreast`. Blocks choose it.
@@ -73,7 +73,7 @@ class LayerFactory:
         stride: int = 1,
         *,
         groups: int = 1,
-        binary: bool = False,
+        packs: bool = False,
         deferral: Deferral | None = None,
         name: str,
     ) -> Conv:
@@ -81,7 +81,8 @@ class LayerFactory:
 
         Args:
           features, kernel, stride, groups: see `Conv`.
-          binary: whether all that it is given in a spiking path is planes and spikes, which then need less memory.
+          packs: whether GPUs, in bfloat16, keep the spikes that it is given for the backward pass as one byte for all
+            time steps. They must be planes, or spikes of the neuron: zeros and ones.
           deferral: see `defers`; a `norm` must follow.
           name: of the layer.
         """
@@ -94,18 +95,21 @@ class LayerFactory:
             groups,
             self.abreast,
             deferral,
-            packs=keeps_less and binary and self._planes_are_binary,
+            packs=keeps_less and packs and self._spikes_are_binary,
             shares=keeps_less and "snn" in self.paths,
             name=name,
         )
 
-    def defers(self, x: Array, features: int, kernel: int, activation: Activation, train: bool) -> Deferral | None:
+    def defers(
+        self, x: Array, features: int, kernel: int, stride: int, activation: Activation, train: bool
+    ) -> Deferral | None:
         """Whether, and how, `norm` computes a convolution of a block's input together with itself; see `Deferral`."""
         plain = self.kernels == "pallas" and self.abreast == ALONE
-        exact = _is_narrow(self.dtype) and (x.ndim == 4 or self._planes_are_binary)  # tensor cores round wider factors
+        exact = _is_narrow(self.dtype) and (x.ndim == 4 or self._spikes_are_binary)  # tensor cores round wider factors
         if not (train and plain and exact):
             return None
-        return deferral(x.shape, kernel, features, self.statistics_group, activation, self.spiking.decoder)
+        of_convolution = kernel, stride, features, self.dtype
+        return deferral(x.shape, *of_convolution, self.statistics_group, activation, self.spiking.decoder)
 
     def dense(self, features: int, *, name: str) -> Dense:
         """A linear layer with bias in `dtype`."""
@@ -123,8 +127,8 @@ class LayerFactory:
         )
 
     @property
-    def _planes_are_binary(self):
-        return self.spiking.coding.lowest_plane == "binary"
+    def _spikes_are_binary(self):
+        return self.spiking.coding.lowest_plane == "binary" and isinstance(self.spiking.neuron, Neuron)
 
     def channels(self, x: Array) -> int:
         """The channels of a pixel in [..., n C], with n of them side by side."""

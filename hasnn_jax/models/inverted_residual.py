@@ -55,8 +55,8 @@ class ConvNormBody(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Any:
-        deferral = self.layers.defers(x, self.features, self.kernel, self.activation, train)
-        conv = self.layers.conv(self.features, self.kernel, self.stride, binary=True, deferral=deferral, name="conv")
+        deferral = self.layers.defers(x, self.features, self.kernel, self.stride, self.activation, train)
+        conv = self.layers.conv(self.features, self.kernel, self.stride, packs=True, deferral=deferral, name="conv")
         x = conv(x)
         return self.layers.norm(self.activation, name="norm")(x, train)
 
@@ -129,7 +129,7 @@ class InvertedResidualBody(nn.Module):
         y = x
         if self.stage.expansion != 1:
             # The only one whose spikes are few enough to be kept as bytes: unpacking the wide ones moves 3 to 6 % more.
-            y = self.layers.conv(wide, 1, binary=True, name="expand_conv")(y)
+            y = self.layers.conv(wide, 1, packs=True, name="expand_conv")(y)
             y = self.layers.norm(self.activation, name="expand_norm")(y, train)
         y = self.layers.conv(wide, self.stage.kernel, self.stride, groups=wide, name="depthwise_conv")(y)
         y = self.layers.norm(self.activation, name="depthwise_norm")(y, train)

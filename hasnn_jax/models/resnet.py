@@ -41,8 +41,8 @@ class StemBody(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Any:
         kernel, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
-        deferral = self.layers.defers(x, STEM_WIDTH, kernel, self.activation, train)
-        x = self.layers.conv(STEM_WIDTH, kernel, stride, binary=True, deferral=deferral, name="conv")(x)
+        deferral = self.layers.defers(x, STEM_WIDTH, kernel, stride, self.activation, train)
+        x = self.layers.conv(STEM_WIDTH, kernel, stride, packs=True, deferral=deferral, name="conv")(x)
         x = self.layers.norm(self.activation, name="norm")(x, train)
         return pooled(x, functools.partial(self.pool, window=3, stride=2, padding=1)) if self.kind == "imagenet" else x
 
@@ -72,12 +72,12 @@ class ResidualBody(nn.Module):
         stride = max(stride for _, _, stride in self.convs)
         branch = x
         for i, (width, kernel, conv_stride) in enumerate(self.convs, start=1):
-            branch = self.layers.conv(width, kernel, conv_stride, binary=True, name=f"conv{i}")(branch)
+            branch = self.layers.conv(width, kernel, conv_stride, packs=True, name=f"conv{i}")(branch)
             activation = self.activation if i < len(self.convs) else self.branch_activation
             branch = self.layers.norm(activation, name=f"norm{i}")(branch, train)
         shortcut = x
         if stride != 1 or self.layers.channels(x) != features:
-            shortcut = self.layers.conv(features, 1, stride, binary=True, name="shortcut_conv")(x)
+            shortcut = self.layers.conv(features, 1, stride, packs=True, name="shortcut_conv")(x)
             shortcut = self.layers.norm(self.branch_activation, name="shortcut_norm")(shortcut, train)
         return self.sum_activation(branch + shortcut)
 

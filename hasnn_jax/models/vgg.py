@@ -30,8 +30,8 @@ class ConvBody(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Any:
-        deferral = self.layers.defers(x, self.features, 3, self.activation, train)
-        x = self.layers.conv(self.features, 3, binary=True, deferral=deferral, name="conv")(x)
+        deferral = self.layers.defers(x, self.features, 3, 1, self.activation, train)
+        x = self.layers.conv(self.features, 3, packs=True, deferral=deferral, name="conv")(x)
         x = self.layers.norm(self.activation, name="norm", momentum=self.norm_momentum)(x, train)
         return pooled(x, functools.partial(average_pool, window=2, stride=2))
 

@@ -76,7 +76,7 @@ def lower_step(config: ConfigDict, mesh: Mesh, examples: int, channels: int) -> 
     state = jax.tree.map(
         lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), program.state, program.shardings
     )
-    # Kernels of one's own are compiled for a kind of GPU, which is asked for there if none is present.
+    # This project's kernels are compiled for a kind of GPU, which JAX asks the mesh for.
     for_gpu = mesh.devices.flat[0].platform in ("gpu", "cuda", "rocm")
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh) if for_gpu else contextlib.nullcontext():
         return program.step.lower(state, batch)

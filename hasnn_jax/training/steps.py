@@ -167,6 +167,8 @@ def _scalars_together(before: Any, after: Any) -> Any:
     for i, increment in zip(counts, increments, strict=True):
         new[i] = old[i] + increment
     others = [i for i in scalars if i not in counts]
+    if not others:
+        return jax.tree.unflatten(structure, new)
     values, _ = written_together([new[i] for i in others])
     nothing = jax.lax.optimization_barrier(jnp.zeros(()))  # XLA would copy each value by an operation of its own
     for i, value in zip(others, values, strict=True):

@@ -4,9 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from meshes import mesh_of
+from tiny_models import tiny_efficientnet, tiny_mobilenet, tiny_resnet, tiny_vgg
 
+import hasnn_jax
+from hasnn_jax.models.compile_target import compile_for
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.kept_input import AS_IT_IS, as_bytes, convolve_kept
+from hasnn_jax.models.layers import Conv
 from hasnn_jax.models.time_folding import time_folded
 
 
@@ -49,3 +55,43 @@ def test_a_byte_is_kept_for_all_time_steps():
         ("bfloat16", kernel.shape),
         ("uint8", x.shape[1:]),
     ]
+
+
+def convolutions_of(make, **settings):
+    """(module, input) of every convolution of a training step, as a GPU would compute it in bfloat16."""
+    model = make(dtype=jnp.bfloat16, kernels="xla", **settings)
+    images = jnp.asarray(np.random.default_rng(0).uniform(size=(2, 8, 8, 3)), jnp.float32)
+    modules = []
+
+    @jax.jit
+    def inputs(images):
+        given = []
+
+        def note(next_call, args, kwargs, context):
+            if isinstance(context.module, Conv) and context.method_name == "__call__":
+                modules.append(context.module)
+                given.append(args[0])
+            return next_call(*args, **kwargs)
+
+        variables = model.init(jax.random.key(0), images, train=False)
+        with nn.intercept_methods(note):
+            compile_for(mesh_of("cuda"), model.apply)(variables, images, train=True, mutable=["batch_stats"])
+        return given
+
+    return list(zip(modules, inputs(images), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [tiny_resnet, tiny_vgg, tiny_mobilenet, tiny_efficientnet])
+def test_what_is_kept_as_bytes_is_zeros_and_ones(make):
+    convolutions = convolutions_of(make)
+    packed = [x for conv, x in convolutions if conv.packs and x.ndim == 5]
+    assert packed
+    for x in packed:
+        assert set(np.unique(x.astype(jnp.float32))) <= {0.0, 1.0}
+    assert any(conv.shares and x.ndim == 4 and x.dtype == jnp.float32 for conv, x in convolutions)
+
+
+@pytest.mark.slow
+def test_fractional_planes_are_not_kept_as_bytes():
+    assert not any(conv.packs for conv, _ in convolutions_of(tiny_resnet, spiking=hasnn_jax.AS_RELEASED))
