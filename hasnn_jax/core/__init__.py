@@ -1,11 +1,6 @@
 """Pure functions on arrays: bit-plane coding, its surrogate gradients, value ranges and spiking neurons."""
 
-from hasnn_jax.core.bit_planes import (
-    BitPlaneCoding,
-    bit_planes,
-    encode,
-    encode_by_own_range,
-)
+from hasnn_jax.core.bit_planes import BitPlaneCoding, bit_planes, encode, encode_by_own_range
 from hasnn_jax.core.decoding import decode_bit_planes, decode_bit_planes_lsb_first, decode_rate
 from hasnn_jax.core.neurons import IF, LIF, Neuron
 from hasnn_jax.core.packing import pack, unpack

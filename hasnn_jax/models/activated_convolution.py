@@ -16,6 +16,7 @@ from hasnn_jax.core.neurons import wide_steps
 from hasnn_jax.models.convolution import convolve
 from hasnn_jax.models.convolution_kernels import Respond, gradient_sums, kernel_gradients, responses, sums
 from hasnn_jax.models.convolution_tiles import Sizes
+from hasnn_jax.models.moments import from_differences
 from hasnn_jax.models.normalisation import normalise_by_moments
 from hasnn_jax.models.time_folding import time_folded
 
@@ -84,7 +85,7 @@ def convolution_moments(
 
     partial = _on_each_device(mesh, run, (source,), (kernel, near), PARTIAL)
     offset, square = (each / sizes.values for each in _totals(partial, near))
-    return near + offset, jnp.maximum(square - offset * offset, 0)
+    return from_differences(near, offset, square)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

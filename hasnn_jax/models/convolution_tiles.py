@@ -16,7 +16,7 @@ from jax.experimental import pallas as pl
 try:
     from jax.experimental.pallas import triton
 except ImportError:  # JAX means to remove it; see `hasnn_jax.models.convolution_kernels.available`
-    triton: Any = None  # type: ignore[no-redef]
+    triton: Any = None  # type: ignore[no-redef]  # mypy knows the module alone
 
 SMALLEST = 16  # rows and columns of a product by tensor cores
 

@@ -30,6 +30,11 @@ def moments(x: Array, near: Array, axes: tuple[int, ...], abreast: int = 1) -> t
     means = _means_in_parts if on_cpu() and not batch_is_partitioned() else _means
     x, near = jax.lax.stop_gradient((x, near.astype(x.dtype).reshape((1,) * (x.ndim - 1) + near.shape)))
     offset, square = (mean_of_each(each, abreast) for each in means(x, for_each(near, abreast), axes))
+    return from_differences(near, offset, square)
+
+
+def from_differences(near: Array, offset: Array, square: Array) -> tuple[Array, Array]:
+    """Mean and biased variance, given the means of x - near and of its square."""
     return near + offset, jnp.maximum(square - offset * offset, 0)
 
 
